@@ -1,0 +1,1 @@
+"""From answers to imitation data: import, clean, keep test questions out, mix nested."""

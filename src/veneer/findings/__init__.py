@@ -1,0 +1,1 @@
+"""Conclude: estimates with intervals, gaps closed, claims, forecasts, advice."""

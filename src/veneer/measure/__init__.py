@@ -1,0 +1,1 @@
+"""Score answers: benchmarks, style, toxicity, and recorded files of others."""

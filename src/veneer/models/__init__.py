@@ -1,0 +1,1 @@
+"""Things that answer: local models, their chat renderer, generation and log-likelihood."""

@@ -1,0 +1,1 @@
+"""The embedded study: a synthetic world, its corpus, its small models, its benchmarks."""

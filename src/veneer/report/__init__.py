@@ -1,0 +1,1 @@
+"""Show: one self-contained page, figures and tables."""

@@ -1,0 +1,1 @@
+"""Fine-tune base models on imitation data."""

@@ -1,0 +1,1 @@
+"""Ask the teacher: collect answers to prompts, synthesise task data."""
