@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -66,48 +66,52 @@ class Harness(TemplateLM):
     ) -> list[tuple[float, bool]]:
         """(log-probability, greedy) a request; not a number where even no shots fit the model.
 
-        As lm-eval's `_encode_pair`, but every distinct text is tokenised once, in one batch.
+        Split as lm-eval's `_encode_pair` does: spaces at the prompt's end belong to what follows.
         """
-        texts = [self._fitting(request) for request in requests]
-        wanted: dict[str, list[int]] = {}
-        pairs = []
+        texts = self._fitting(requests)
+        pairs: list[tuple[str, str]] = []
         for text, request in zip(texts, requests, strict=True):
-            if text is None:
-                pairs.append(("", ""))
-                continue
-            said = request.args[1]
-            spaces = len(text) - len(text.rstrip())
-            before, said = text[: len(text) - spaces], text[len(text) - spaces :] + said
-            pairs.append((before, before + said))
-            wanted |= {before: [], before + said: []}
-        wanted.pop("", None)
-        names = list(wanted)
-        if names:
-            wanted = dict(zip(names, self.tokenizer(names)["input_ids"], strict=True))
-        wanted[""] = [self.prefix_token_id]
-        scored = []
+            before = (text or "").rstrip()
+            pairs.append((before, (text or "") + request.args[1]))
+        tokens = self._tokens(part for pair in pairs for part in pair)
+        asked = []
         for text, (before, whole) in zip(texts, pairs, strict=True):
             if text is None:
                 continue
-            ids, start = wanted[whole], wanted[before]
             if before:
-                scored.append((ids[: len(start)], ids[len(start) :]))
+                start = tokens[before]
+                asked.append((start, tokens[whole][len(start) :]))
             else:
-                rest = self.tok_encode(whole, add_special_tokens=False)
-                scored.append((start, rest))
-        found = iter(self.local.loglikelihoods(scored))
+                said = self.tok_encode(whole, add_special_tokens=False)
+                asked.append(([self.prefix_token_id], said))
+        found = iter(self.local.loglikelihoods(asked))
         return [(math.nan, False) if text is None else next(found) for text in texts]
 
-    def _fitting(self, request: Instance) -> str | None:
-        """The request's prompt, with worked examples dropped until it fits the context."""
-        text: str | None = request.args[0]
-        drop = self.shorter.get(request.task_name or "")
-        if drop is None:
-            return text
+    def _fitting(self, requests: Sequence[Instance]) -> list[str | None]:
+        """The requests' prompts, with worked examples dropped until each fits the context."""
         room = self.local.context - 4  # the continuation, and a start token
-        while text is not None and len(text) > room and len(self.tok_encode(text)) > room:
-            text = drop(request.doc, text)
-        return text
+        droppable = [r for r in requests if (r.task_name or "") in self.shorter]
+        lengths = {text: len(i) for text, i in self._tokens(r.args[0] for r in droppable).items()}
+        fitted: dict[str, str | None] = {}
+        for request in droppable:
+            drop, text = self.shorter[request.task_name or ""], request.args[0]
+            if text in fitted:
+                continue
+            while text is not None:
+                if text not in lengths:
+                    lengths[text] = len(self.tok_encode(text))
+                if lengths[text] <= room:
+                    break
+                text = drop(request.doc, text)
+            fitted[request.args[0]] = text
+        return [fitted.get(r.args[0], r.args[0]) for r in requests]
+
+    def _tokens(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """Token ids by text; every distinct text is tokenised once, in one batch."""
+        distinct = list(dict.fromkeys(text for text in texts if text))
+        if not distinct:
+            return {}
+        return dict(zip(distinct, self.tokenizer(distinct)["input_ids"], strict=True))
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **kwargs: Any

@@ -19,6 +19,7 @@ from typing import Any
 from veneer.measure.items import Item, read_items
 
 FIELDS = {"question": str, "answer": list}
+HEADER = "Answer these questions:\n\n"
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -55,6 +56,21 @@ def documents(
     return {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
 
 
+def prompt(doc: Item) -> str:
+    """The question in plain text, to be continued."""
+    return f"Q: {doc['question']}?\nA:"
+
+
+def query(doc: Item) -> str:
+    """The question as a user asks it."""
+    return f"{doc['question']}?"
+
+
+def target(doc: Item) -> str:
+    """The answer that a worked example shows."""
+    return str(doc["answer"][0])
+
+
 def results(doc: Item, answers: Sequence[str]) -> dict[str, float]:
     """lm-eval's per-item metrics; the text that counts is a line in every form of the task."""
     return {"exact_match": exact_match(first_line(answers[0]), doc["answer"])}
@@ -62,4 +78,7 @@ def results(doc: Item, answers: Sequence[str]) -> dict[str, float]:
 
 def _read(path: str | Path, limit: int | None = None) -> list[Item]:
     rows = read_items(path, FIELDS, limit)
-    return [{**row, "question": row["question"].strip().rstrip("?").rstrip()} for row in rows]
+    return [
+        {**row, "question": row["question"].strip().rstrip("?").rstrip(), "header": HEADER}
+        for row in rows
+    ]
