@@ -48,9 +48,9 @@ class Recipe(Record):
     freeze_embeddings: bool = False
     like: dict[str, tuple[str, ...]] = Field(
         default_factory=lambda: {
-            "<|user|>": ("user", "User", "question", "Question"),
-            "<|assistant|>": ("assistant", "Assistant", "answer", "Answer"),
-            "<|end|>": ("end", ".", "\n"),
+            "<|user|>": ("Q", " Q", "question", "user"),
+            "<|assistant|>": ("A", " A", ":", "answer", "assistant"),
+            "<|end|>": ("\n", "\n\n"),
         }
     )
 

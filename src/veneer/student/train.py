@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from veneer.errors import InputError
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
 from veneer.records import Dialogue, content_id, read_rows
+from veneer.steps import Job
 from veneer.student.packing import Packed, pack
 from veneer.student.recipe import Amount, Recipe, rate_factor, steps_of
 
@@ -33,7 +34,7 @@ LOGITS_IN_MEMORY = 1 << 28
 """Logits of one pass (tokens × vocabulary) up to which the loss is computed in one piece."""
 
 
-def train(job: Any) -> None:
+def train(job: Job) -> None:
     """Step: students of one base, corpus and seed, one for every data amount.
 
     inputs: `base` a Hugging Face model folder, `corpus` a folder with corpus.jsonl (Dialogue
@@ -178,7 +179,8 @@ def fit(
                     model.save_pretrained(out / amount.folder)
                     tokenizer.save_pretrained(out / amount.folder)
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any, **kwargs: Any) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            logs = kwargs["logs"]
             if "loss" in logs:
                 factor = rate_factor(state.global_step - 1, warmup, recipe.schedule)
                 rate = recipe.learning_rate * factor
@@ -242,7 +244,11 @@ def _sft_trainer_class() -> type:
         """SFTTrainer with a plain loss where the logits fit in memory; TRL's tiles elsewhere."""
 
         def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
         ) -> Any:
             vocabulary = model.config.get_text_config().vocab_size
             if return_outputs or inputs["labels"].numel() * vocabulary > LOGITS_IN_MEMORY:
@@ -281,8 +287,10 @@ def _parameter_groups(
     """Weight decay on matrices, none on norms, biases and frozen embeddings."""
     frozen: set[int] = set()
     if recipe.freeze_embeddings:
-        rows = [tokenizer.convert_tokens_to_ids(token) for token in added]
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        ids: Any = tokenizer.convert_tokens_to_ids(added)
+        rows: list[int] = list(ids)
+        layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+        for layer in layers:
             if layer is not None and id(layer.weight) not in frozen:
                 frozen.add(id(layer.weight))
                 layer.weight.register_hook(lambda grad: _only_rows(grad, rows))
