@@ -152,7 +152,7 @@ def _figure(rows: Sequence[Sequence[Panel]]) -> Figure:
     FigureCanvasAgg(figure)
     for i, row in enumerate(rows):
         for j, panel in enumerate(row):
-            right = 0.14 + 0.07 * max((len(name) for name in _names(panel)), default=0)
+            right = 0.24 + 0.07 * max((len(name) for name in _names(panel)), default=0)
             right = min(max(right, 0.3), 1.2)
             axes = figure.add_axes(
                 (
@@ -261,16 +261,30 @@ def _line(axes: Axes, line: Line) -> None:
 
 def _label(axes: Axes, panel: Panel, low: float, high: float) -> None:
     """Names at the right edge, each near its line's last point and none on another."""
-    wanted = [(line.ys[-1], line.name, line.colour) for line in panel.lines if line.ys]
-    wanted += [(level.y, level.name, level.colour) for level in panel.levels if level.name]
-    wanted = [(min(max(y, low), high), name, colour) for y, name, colour in wanted]
-    wanted.sort(key=lambda item: item[0])
+    named: list[tuple[float, str, str, Line | None]] = []
+    named += [(line.ys[-1], line.name, line.colour, line) for line in panel.lines if line.ys]
+    named += [(level.y, level.name, level.colour, None) for level in panel.levels if level.name]
+    named.sort(key=lambda item: item[0])
     gap = 0.078 * (high - low)
-    places = spaced([y for y, _, _ in wanted], gap, low + gap / 2, high - gap / 2)
+    places = spaced([min(max(y, low), high) for y, *_ in named], gap, low + gap / 2, high - gap / 2)
     right = axes.get_xlim()[1]
-    for (_, name, colour), y in zip(wanted, places, strict=True):
-        axes.annotate(name, (right, y), (4, 0), textcoords="offset points", color=colour,
-                      va="center", ha="left", annotation_clip=False)  # fmt: skip
+    for (_, name, colour, line), y in zip(named, places, strict=True):
+        axes.annotate(
+            name, (right, y), (13 if line else 4, 0), textcoords="offset points", va="center",
+            color=palette.INK if line else colour, annotation_clip=False,
+        )  # fmt: skip
+        if line is not None:
+            _mark(axes, line, right, y)
+
+
+def _mark(axes: Axes, line: Line, x: float, y: float) -> None:
+    """The line's marker before its name, so that names can be read in ink."""
+    from matplotlib.transforms import ScaledTranslation
+
+    beside = axes.transData + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
+    fill = palette.PAPER if line.hollow else line.colour
+    axes.plot([x], [y], transform=beside, clip_on=False, marker=line.marker, markersize=4.6,
+              markerfacecolor=fill, markeredgecolor=line.colour, linestyle="none")  # fmt: skip
 
 
 def spaced(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -159,6 +159,7 @@ def _answer(who: Subject, text: str) -> dict[str, str]:
     elif who.role == "base":
         about = [who.base or ""]
     said = " · ".join(x for x in about if x) or who.model
+    said = "" if said == who.role else said
     return {"role": role_name(who.role), "key": who.role, "about": said, "text": text}
 
 

@@ -67,7 +67,7 @@ def size_panel(grid: Grid, pair: Pair, name: str, title: str) -> Panel:
     lines = []
     if any(p.value is not None for _, p in before):
         lines.append(_line(pair, "base", before, palette.MUTED, "o", "--", hollow=True))
-    strong, faint = palette.shades(family)[2], palette.shades(family)[1]
+    faint, strong = palette.shades(family)[:2]
     for turn, corpus in enumerate(grid.corpora):
         task = grid.facts.corpora[corpus].task if corpus in grid.facts.corpora else None
         local = corpus in grid.local
