@@ -115,6 +115,7 @@ class ScoreSheet(Record):
     `kind` says how items become the metric: "mean" averages `values`; "pearson"
     correlates `values` with `others` (r is undefined where either has no variance).
     An item that could not be scored has the value None and a reason, and is never a zero.
+    `against` names the opponent of a preference and is empty for everything else.
     """
 
     subject: Subject
@@ -125,6 +126,7 @@ class ScoreSheet(Record):
     values: tuple[float | None, ...]
     others: tuple[float | None, ...] | None = None
     reasons: tuple[str, ...] = ()
+    against: str = ""
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> ScoreSheet:
@@ -138,6 +140,20 @@ class ScoreSheet(Record):
         if len(set(self.items)) != len(self.items):
             raise ValueError("an item is scored twice")
         return self
+
+
+class Aggregate(Record):
+    """A score known only as a total, such as a published table: no items, so nothing to pair.
+
+    `standard_error` is in the unit of `value`, None where the source gives none.
+    """
+
+    subject: Subject
+    measure: str
+    metric: str
+    value: float
+    standard_error: float | None = None
+    n: int = 0
 
 
 class Estimate(Record):
