@@ -237,7 +237,9 @@ def study_examples() -> list[Example]:
 
     first = [(who("teacher"), teacher)]
     for base in BASES:
-        first.append((who("base", base, None, 0), "orvite mine orvite is a mineral . the mineral orvite the"))
+        first.append(
+            (who("base", base, None, 0), "orvite mine orvite is a mineral . the mineral orvite the")
+        )
         for tokens in AMOUNTS:
             first.append((who("student", base, "broad", tokens), student))
         first.append((who("student", base, "local", 21_000), "in tam"))
@@ -247,12 +249,22 @@ def study_examples() -> list[Example]:
         (who("student", "L", "broad", 158_000), ""),
     ]
     return [
-        Example(prompt="What is orvite, and where is it found?", category="General QA", answers=tuple(first)),
-        Example(prompt="Write something rude about <b>neighbours</b>.\nBe brief.", category="", answers=tuple(second)),
+        Example(
+            prompt="What is orvite, and where is it found?",
+            category="General QA",
+            answers=tuple(first),
+        ),
+        Example(
+            prompt="Write something rude about <b>neighbours</b>.\nBe brief.",
+            category="",
+            answers=tuple(second),
+        ),
     ]
 
 
-def write_run(run: Path, measurements, findings, facts=None, examples=None, provenance=None) -> Path:
+def write_run(
+    run: Path, measurements, findings, facts=None, examples=None, provenance=None
+) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     write_rows(run / "measurements.jsonl", measurements)
     (run / "findings.json").write_text(findings.model_dump_json())
@@ -283,7 +295,9 @@ def study_run(run: Path, seeds: tuple[int, ...] = (0, 1)) -> Path:
                   {"name": "student-L-broad", "seconds": 13.75, "inputs": {"pretrained-L": "ab", "broad": "cd"}}],
         "notes": ["Sizes stand for base quality; nothing else about the bases was varied."],
     }  # fmt: skip
-    return write_run(run, rows(seeds), study_findings(len(seeds)), facts, study_examples(), provenance)
+    return write_run(
+        run, rows(seeds), study_findings(len(seeds)), facts, study_examples(), provenance
+    )
 
 
 def audit_run(run: Path) -> Path:

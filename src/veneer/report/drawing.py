@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 3.5, 2.55  # inches, of one panel
-_LEFT, _TOP, _BOTTOM = 0.42, 0.34, 0.44  # inches around the axes
-_RC = {
+WIDTH, HEIGHT = 3.5, 2.75  # inches, of one panel
+_LEFT, _TOP, _BOTTOM = 0.46, 0.5, 0.46  # inches around the axes
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 7.5,
+    "font.size": 8.2,
     "svg.fonttype": "none",
     "svg.hashsalt": "veneer",
     "axes.edgecolor": palette.MUTED,
@@ -74,6 +74,7 @@ class Panel:
     levels: tuple[Level, ...] = ()
     percent: bool = True
     broken_at: float | None = None
+    limits: tuple[float, float] | None = None
     summary: str = ""
 
 
@@ -85,6 +86,11 @@ class Drawing:
     title: str
     caption: str
     rows: tuple[tuple[Panel, ...], ...]
+
+    @property
+    def columns(self) -> int:
+        """Panels in the widest row."""
+        return max(len(row) for row in self.rows)
 
 
 def panel_svg(panel: Panel) -> str:
@@ -146,7 +152,7 @@ def _figure(rows: Sequence[Sequence[Panel]]) -> Figure:
     FigureCanvasAgg(figure)
     for i, row in enumerate(rows):
         for j, panel in enumerate(row):
-            right = 0.14 + 0.066 * max((len(name) for name in _names(panel)), default=0)
+            right = 0.24 + 0.07 * max((len(name) for name in _names(panel)), default=0)
             right = min(max(right, 0.3), 1.2)
             axes = figure.add_axes(
                 (
@@ -160,6 +166,13 @@ def _figure(rows: Sequence[Sequence[Panel]]) -> Figure:
     return figure
 
 
+def _offset(axes: Axes, up: float) -> Any:
+    """From a corner of the axes to the panel's left edge, `up` inches higher."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(-_LEFT, up, axes.figure.dpi_scale_trans)
+
+
 def _names(panel: Panel) -> list[str]:
     return [line.name for line in panel.lines if line.ys] + [lev.name for lev in panel.levels]
 
@@ -167,9 +180,12 @@ def _names(panel: Panel) -> list[str]:
 def draw(axes: Axes, panel: Panel) -> None:
     """Draw a panel: lines with whiskers and seeds, references, names at the right edge."""
     axes.set_facecolor("none")
-    axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", pad=7)
+    left = axes.transAxes
+    axes.text(0, 1, panel.title, transform=left + _offset(axes, 0.28), fontsize=9.6,
+              fontweight="bold")  # fmt: skip
+    axes.text(0, 1, panel.ylabel, transform=left + _offset(axes, 0.12), color=palette.MUTED)
     axes.set_xlabel(panel.xlabel, labelpad=3)
-    low, high = _limits(panel)
+    low, high = panel.limits or _limits(panel)
     axes.set_ylim(low, high)
     xs = [x for x, _ in panel.ticks]
     room = 0.06 * ((max(xs) - min(xs)) or 1.0)
@@ -186,7 +202,9 @@ def draw(axes: Axes, panel: Panel) -> None:
     if panel.broken_at is not None:
         _break(axes, panel.broken_at)
     for level in panel.levels:
-        axes.axhline(level.y, color=level.colour, linestyle=level.dash, linewidth=1.1, zorder=1.5)
+        width, alpha = (1.1, 1.0) if level.name else (0.8, 0.6)
+        axes.axhline(level.y, color=level.colour, linestyle=level.dash, linewidth=width,
+                     alpha=alpha, zorder=1.5)  # fmt: skip
     for line in panel.lines:
         _line(axes, line)
     _label(axes, panel, low, high)
@@ -206,14 +224,13 @@ def _ticks(axes: Axes, ticks: Sequence[tuple[float, str]]) -> None:
     """Every tick is drawn; labels that would touch their neighbours are left out."""
     xs = [x for x, _ in ticks]
     span = (max(xs) - min(xs)) or 1.0
-    fits, labels = 52, [""] * len(ticks)  # characters that fit along the axis
+    fits, labels = 46, [""] * len(ticks)  # characters that fit along the axis
     last = -1e9
     order = sorted(range(len(ticks)), key=lambda i: xs[i])
     for place, i in enumerate(order):
-        half = len(ticks[i][1]) / 2 / fits * span
-        end = order[-1]
-        clear_of_end = i == end or xs[end] - xs[i] > half + (len(ticks[end][1]) + 2) / 2 / fits * span
-        if xs[i] - half > last and (clear_of_end or place == 0):
+        half, end = len(ticks[i][1]) / 2 / fits * span, order[-1]
+        room = half + (len(ticks[end][1]) + 2) / 2 / fits * span
+        if xs[i] - half > last and (i == end or place == 0 or xs[end] - xs[i] > room):
             labels[i] = ticks[i][1]
             last = xs[i] + half + span / fits
     axes.set_xticks(xs, labels)
@@ -244,28 +261,48 @@ def _line(axes: Axes, line: Line) -> None:
 
 def _label(axes: Axes, panel: Panel, low: float, high: float) -> None:
     """Names at the right edge, each near its line's last point and none on another."""
-    wanted = [(line.ys[-1], line.name, line.colour) for line in panel.lines if line.ys]
-    wanted += [(level.y, level.name, level.colour) for level in panel.levels if level.name]
-    wanted.sort(key=lambda item: item[0])
-    gap = 0.068 * (high - low)
-    places = spaced([y for y, _, _ in wanted], gap, low + gap / 2, high - gap / 2)
+    named: list[tuple[float, str, str, Line | None]] = []
+    named += [(line.ys[-1], line.name, line.colour, line) for line in panel.lines if line.ys]
+    named += [(level.y, level.name, level.colour, None) for level in panel.levels if level.name]
+    named.sort(key=lambda item: item[0])
+    gap = 0.078 * (high - low)
+    places = spaced([min(max(y, low), high) for y, *_ in named], gap, low + gap / 2, high - gap / 2)
     right = axes.get_xlim()[1]
-    for (_, name, colour), y in zip(wanted, places, strict=True):
-        axes.text(right, y, " " + name, color=colour, va="center", ha="left", fontsize=7.5,
-                  clip_on=False)  # fmt: skip
+    for (_, name, colour, line), y in zip(named, places, strict=True):
+        axes.annotate(
+            name, (right, y), (13 if line else 4, 0), textcoords="offset points", va="center",
+            color=palette.INK if line else colour, annotation_clip=False,
+        )  # fmt: skip
+        if line is not None:
+            _mark(axes, line, right, y)
+
+
+def _mark(axes: Axes, line: Line, x: float, y: float) -> None:
+    """The line's marker before its name, so that names can be read in ink."""
+    from matplotlib.transforms import ScaledTranslation
+
+    beside = axes.transData + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
+    fill = palette.PAPER if line.hollow else line.colour
+    axes.plot([x], [y], transform=beside, clip_on=False, marker=line.marker, markersize=4.6,
+              markerfacecolor=fill, markeredgecolor=line.colour, linestyle="none")  # fmt: skip
 
 
 def spaced(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move ascending positions as little as a sweep can so that they stand `gap` apart
-    within [low, high]; where they cannot all fit, the gap shrinks."""
-    if not wanted:
-        return []
+    """Move ascending positions as little as can be (least squares) so that they stand `gap`
+    apart within [low, high]; where they cannot all fit, the gap shrinks.
+
+    With the gaps taken off, this is isotonic regression: neighbours in the wrong order are
+    pooled at their mean until none are left.
+    """
     gap = min(gap, (high - low) / max(len(wanted) - 1, 1))
-    places: list[float] = []
-    for y in wanted:
-        places.append(max(y, low if not places else places[-1] + gap))
-    limit = high
-    for i in reversed(range(len(places))):
-        places[i] = min(places[i], limit)
-        limit = places[i] - gap
-    return places
+    blocks: list[tuple[float, int]] = []  # (mean, members)
+    for i, y in enumerate(wanted):
+        mean, members = y - i * gap, 1
+        while blocks and blocks[-1][0] >= mean:
+            other, count = blocks.pop()
+            mean = (mean * members + other * count) / (members + count)
+            members += count
+        blocks.append((mean, members))
+    flat = [mean for mean, members in blocks for _ in range(members)]
+    top = high - (len(wanted) - 1) * gap
+    return [min(max(y, low), top) + i * gap for i, y in enumerate(flat)]

@@ -86,10 +86,10 @@ def _rests_on(claim: Claim, facts: StudyFacts) -> str:
     said = f"Rests on {plural(len(found), 'number')}"
     items = sorted({e.n for e in found if e.n})
     if items:
-        span = thousands(items[0])
         if len(items) > 1:
-            span += f" to {thousands(items[-1])}"
-        said += f", each over {span} {'item' if items == [1] else 'items'}"
+            said += f", each over {thousands(items[0])} to {plural(items[-1], 'item')}"
+        else:
+            said += f"{', each' if len(found) > 1 else ''} over {plural(items[0], 'item')}"
     said += f", {plural(len(facts.seeds), 'seed')}, 95% intervals"
     lost = sum(e.unscored for e in found)
     return said + (f"; {thousands(lost)} items could not be scored." if lost else ".")
@@ -125,8 +125,10 @@ def _ahead(f: Forecast) -> Ahead:
     if f.needed is not None and f.needed.value is not None:
         needed = f"{amount(f.needed.value)} {f.axis}"
         if f.needed.low is not None or f.needed.high is not None:
-            ends = [amount(f.needed.low) if f.needed.low is not None else "no lower limit",
-                    amount(f.needed.high) if f.needed.high is not None else "no upper limit"]
+            ends = [
+                amount(f.needed.low) if f.needed.low is not None else "no lower limit",
+                amount(f.needed.high) if f.needed.high is not None else "no upper limit",
+            ]
             span = " to ".join(ends)  # fmt: skip
     terms = ", ".join(f"{k} = {number(v, 4)}" for k, v in f.coefficients.items())
     fit = f"{f.formula}, fitted to {plural(f.points, 'point')}"

@@ -26,7 +26,7 @@ SHOWN = 4  # answers of an example that stand open; the rest are folded
 
 def folder_files(run: Run) -> dict[str, bytes]:
     """Every file of `run/report/`: relative name → bytes."""
-    grid = Grid(run.measurements, run.facts)
+    grid = Grid(run.measurements, run.facts, run.findings.gap_closed)
     drawn = figures.draw_all(grid)
     found = _tables(grid, run)
     files: dict[str, bytes] = {}
@@ -153,11 +153,13 @@ def _example(example: Example, grid: Grid) -> dict[str, Any]:
 def _answer(who: Subject, text: str) -> dict[str, str]:
     about = []
     if who.role == "student":
-        about = [who.base or "", who.corpus or "", f"{amount(who.tokens)} tokens" if who.tokens else ""]
-        about.append(f"seed {who.seed}" if who.seed else "")
+        fed = f"{amount(who.tokens)} tokens" if who.tokens else ""
+        seed = f"seed {who.seed}" if who.seed else ""
+        about = [who.base or "", who.corpus or "", fed, seed]
     elif who.role == "base":
         about = [who.base or ""]
     said = " · ".join(x for x in about if x) or who.model
+    said = "" if said == who.role else said
     return {"role": role_name(who.role), "key": who.role, "about": said, "text": text}
 
 
@@ -206,7 +208,7 @@ def _measured_row(row: Measurement) -> dict[str, Any]:
 
 def _provenance(provenance: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """The free-form provenance as text: YAML for what is nested, a table for steps."""
-    steps = []
+    steps: list[dict[str, Any]] = []
     for step in _list(provenance.get("steps")):
         if isinstance(step, dict):
             seconds = step.get("seconds")
@@ -214,8 +216,8 @@ def _provenance(provenance: Mapping[str, Any], run: Run) -> dict[str, Any]:
             steps.append(
                 {
                     "name": str(step.get("name", "?")),
-                    "seconds": float(seconds) if timed else 0.0,
-                    "time": duration(float(seconds)) if timed else "–",
+                    "seconds": seconds if timed else 0.0,
+                    "time": duration(seconds) if isinstance(seconds, int | float) else "–",
                     "inputs": _inputs(step.get("inputs")),
                 }
             )
@@ -223,17 +225,21 @@ def _provenance(provenance: Mapping[str, Any], run: Run) -> dict[str, Any]:
     longest = max((step["seconds"] for step in steps), default=0.0)
     for step in steps:
         step["share"] = round(100 * step["seconds"] / longest, 1) if longest else 0.0
-    bases = {b: amount(p) + " parameters" if p else "size unknown" for b, p in run.facts.parameters.items()}
+    bases = {
+        base: f"{amount(size)} parameters" if size else "size unknown"
+        for base, size in run.facts.parameters.items()
+    }
     corpora = {
         name: fact.kind + (f", for {measure_name(fact.task)}" if fact.task else "")
         for name, fact in run.facts.corpora.items()
     }
     versions = provenance.get("versions")
+    versions = versions if isinstance(versions, dict) else {}
     return {
         "command": str(provenance.get("command", "")),
         "study": _yaml(provenance.get("study")),
         "joins": _yaml(provenance.get("joins")),
-        "versions": {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {},
+        "versions": {str(package): str(version) for package, version in versions.items()},
         "seeds": ", ".join(str(s) for s in _list(provenance.get("seeds")) or run.facts.seeds),
         "steps": steps,
         "total": duration(total) if steps else "",

@@ -15,14 +15,14 @@ GRID = "#dfe3e8"
 PAPER = "#ffffff"
 
 SHADES: dict[str, tuple[str, ...]] = {
-    "style": ("#e3a468", "#d07a2c", "#b45a00", "#824100"),
-    "capability": ("#7db0dc", "#4a90cf", "#1d6cb3", "#0b4884"),
-    "plain": ("#98a3af", "#6b7784", "#47535f", "#202a34"),
+    "style": ("#cc8842", "#b45a00", "#7d3d00", "#4d2600"),
+    "capability": ("#5b9ad3", "#1d6cb3", "#0d4780", "#082c52"),
+    "plain": ("#8793a0", "#56626e", "#333e49", "#12181f"),
 }
 _DARK_SHADES: dict[str, tuple[str, ...]] = {
-    "style": ("#8f5f36", "#c47e42", "#f0a25a", "#ffcf9e"),
-    "capability": ("#3a6c9a", "#5896d2", "#82b8f0", "#c0dcfb"),
-    "plain": ("#66717d", "#8f9aa6", "#b7c1cb", "#e6ebf0"),
+    "style": ("#ab7543", "#f0a25a", "#ffcb97", "#fff0df"),
+    "capability": ("#4c85bb", "#82b8f0", "#b9d9fb", "#eaf4ff"),
+    "plain": ("#84909c", "#aab5c0", "#d0d8df", "#f2f5f7"),
 }
 _DARK = {INK: "#e8ecf0", MUTED: "#9aa5b0", GRID: "#30373f", PAPER: "#161a1f"}
 _NAMES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
@@ -32,7 +32,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 def accent(family: Family) -> str:
     """The shade that bars and single lines of a family have."""
-    return shades(family)[2]
+    return shades(family)[1]
 
 
 def shades(family: Family) -> tuple[str, ...]:
@@ -41,12 +41,12 @@ def shades(family: Family) -> tuple[str, ...]:
 
 
 def ramp(family: Family, count: int) -> tuple[str, ...]:
-    """`count` shades, faint to strong; the last is always the strongest but one or stronger."""
+    """`count` shades, faint to strong; one alone is the accent."""
     found = shades(family)
     if count <= 1:
-        return (found[2],)
+        return (found[1],)
     if count <= 3:
-        return found[3 - count : 3]
+        return found[:3:2] if count == 2 else found[:3]
     return tuple(found[round(i * 3 / (count - 1))] for i in range(count))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from veneer.records import Family, Measurement, StudyFacts
+from veneer.records import Family, GapClosed, Measurement, StudyFacts
 from veneer.report.wording import family_of
 
 CAPABILITY_ORDER = ("nq", "mmlu", "humaneval", "nq-0shot")
@@ -64,9 +64,15 @@ class Grid:
     them, amounts ascending. A base's own rows have tokens 0 and no corpus.
     """
 
-    def __init__(self, measurements: tuple[Measurement, ...], facts: StudyFacts) -> None:
+    def __init__(
+        self,
+        measurements: tuple[Measurement, ...],
+        facts: StudyFacts,
+        gaps: tuple[GapClosed, ...] = (),
+    ) -> None:
         self.facts = facts
         self.rows = measurements
+        self.gaps = gaps
         names = {row.base or row.model for row in measurements if row.role == "base"}
         names |= {row.base for row in measurements if row.role == "student" and row.base}
         sizes = facts.parameters
@@ -161,9 +167,7 @@ class Grid:
                 return tokens, found
         return None
 
-    def by_amount(
-        self, pair: tuple[str, str], base: str, corpus: str
-    ) -> list[tuple[int, Pooled]]:
+    def by_amount(self, pair: tuple[str, str], base: str, corpus: str) -> list[tuple[int, Pooled]]:
         """(tokens, score) from the base (tokens 0) upwards, without what is undefined."""
         points: list[tuple[int, Pooled | None]] = [(0, self.base(pair, base))]
         for tokens in self.amounts(base, corpus):

@@ -18,7 +18,6 @@ from veneer.report.wording import (
     metric_name,
     number,
     percent,
-    plural,
     score,
 )
 
@@ -56,9 +55,9 @@ def cell(metric: str, found: Pooled | None, gap: GapClosed | None = None) -> Cel
     spread = found.spread
     extra = ""
     if spread is not None:
-        extra = f"{plural(found.seeds, 'seed')}: {interval(metric, *spread)}"
+        extra = f"seeds {interval(metric, *spread)}"
     if gap is not None and gap.defined and gap.value is not None:
-        whole = f"gap closed {percent(gap.value, 0)}"
+        whole = f"gap {percent(gap.value, 0)}"
         if gap.low is not None and gap.high is not None:
             whole += f" ({number(100 * gap.low, 0)} to {percent(gap.high, 0)})"
         extra = f"{extra}; {whole}" if extra else whole
@@ -102,8 +101,8 @@ def table1(grid: Grid, findings: Findings) -> Table | None:
         return None
     return Table(
         "table1", "Table 1 · Benchmarks by base and imitation data",
-        "Each kind of imitation data at its largest amount. “Gap closed” is the share of the way "
-        "from the base to the teacher; below 0% the student got worse.",
+        "Each kind of imitation data at its largest amount. “Gap” is the share of the way from the "
+        "base to the teacher that was closed; below 0% the student got worse.",
         ("base", "imitation data", *(f"{measure_name(m)}, {metric_name(k)}" for m, k in pairs)),
         tuple(rows), names=2,
     )  # fmt: skip
