@@ -110,11 +110,11 @@ def pack(
     """Blocks of exactly `block` tokens over the stream of all dialogues; see the module."""
     rendered = encode(ordered(dialogues, seed), tokenizer)
     total = sum(len(r.ids) for r in rendered)
-    ids = np.empty(total, dtype=np.int32)
+    stream = np.empty(total, dtype=np.int32)
     mask = np.empty(total, dtype=bool)
     at = 0
     for each in rendered:
-        ids[at : at + len(each.ids)] = each.ids
+        stream[at : at + len(each.ids)] = each.ids
         mask[at : at + len(each.ids)] = each.mask
         at += len(each.ids)
     if not mask.any():
@@ -123,6 +123,6 @@ def pack(
             "Look at dropped.jsonl beside the corpus, or give another corpus.",
         )
     blocks = total // block
-    ids = ids[: blocks * block].reshape(blocks, block)
+    ids = stream[: blocks * block].reshape(blocks, block)
     labels = np.where(mask[: blocks * block].reshape(blocks, block), ids, np.int32(IGNORED))
     return Packed(ids, labels, tail=total - blocks * block)
