@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,20 +201,16 @@ def _records(path: Path) -> Iterator[Any]:
     """Objects of a JSON list or of JSONL; a line that is no JSON comes as `_Invalid`."""
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Check the path.")
+    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        opened = (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8")
-        )
-        with opened as lines:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:
             if path.name.removesuffix(".gz").endswith(".json"):
                 yield from _whole(path, lines.read())
                 return
             for line in lines:
                 if line.strip():
                     yield _parsed(line)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is a damaged gzip file: {error}.", "Fetch it again.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}.", "Convert it to UTF-8.") from error
