@@ -11,7 +11,6 @@ from veneer.report.reading import Run
 from veneer.report.series import Grid
 from veneer.report.wording import (
     amount,
-    counted,
     duration,
     interval,
     measure_name,
@@ -19,6 +18,7 @@ from veneer.report.wording import (
     plural,
     role_name,
     score,
+    thousands,
 )
 
 SHOWN = 4  # answers of an example that stand open; the rest are folded
@@ -197,9 +197,8 @@ def _measured_row(row: Measurement) -> dict[str, Any]:
         "seed": row.seed,
         "value": score(row.metric, row.value),
         "interval": interval(row.metric, row.low, row.high),
-        "n": f"{row.n:,}",
-        "unscored": f"{row.unscored:,}",
-        "counted": counted(row.n, row.unscored),
+        "n": thousands(row.n) if row.n or row.value is None else "not given",
+        "unscored": thousands(row.unscored),
     }
 
 

@@ -16,7 +16,6 @@ from veneer.report.wording import (
     interval,
     measure_name,
     metric_name,
-    number,
     percent,
     score,
 )
@@ -57,14 +56,12 @@ def cell(metric: str, found: Pooled | None, gap: GapClosed | None = None) -> Cel
     if spread is not None:
         extra = f"seeds {interval(metric, *spread)}"
     if gap is not None and gap.defined and gap.value is not None:
-        whole = f"gap {percent(gap.value, 0)}"
-        if gap.low is not None and gap.high is not None:
-            whole += f" ({number(100 * gap.low, 0)} to {percent(gap.high, 0)})"
+        whole = f"gap {percent(gap.value, 0)} {interval('', gap.low, gap.high, 0)}"
         extra = f"{extra}; {whole}" if extra else whole
     raw = (found.value, found.low, found.high, found.n, found.unscored, found.seeds)
     return Cell(
         score(metric, found.value), interval(metric, found.low, found.high),
-        counted(found.n, found.unscored), extra, raw=raw,
+        counted(found.n, found.unscored, found.value), extra, raw=raw,
     )  # fmt: skip
 
 
@@ -102,7 +99,7 @@ def table1(grid: Grid, findings: Findings) -> Table | None:
     return Table(
         "table1", "Table 1 · Benchmarks by base and imitation data",
         "Each kind of imitation data at its largest amount. “Gap” is the share of the way from the "
-        "base to the teacher that was closed; below 0% the student got worse.",
+        "base to the teacher that was closed; below 0 % the student got worse.",
         ("base", "imitation data", *(f"{measure_name(m)}, {metric_name(k)}" for m, k in pairs)),
         tuple(rows), names=2,
     )  # fmt: skip
