@@ -28,7 +28,7 @@ def folder_files(run: Run) -> dict[str, bytes]:
     """Every file of `run/report/`: relative name → bytes."""
     grid = Grid(run.measurements, run.facts, run.findings.gap_closed)
     drawn = figures.draw_all(grid)
-    found = _tables(grid, run)
+    found = _tables(grid, run, {one.id for one in drawn.figures})
     files: dict[str, bytes] = {}
     for one in drawn.figures:
         for name, content in drawing.figure_files(one).items():
@@ -46,8 +46,12 @@ def folder_files(run: Run) -> dict[str, bytes]:
     return {"index.html": page.encode(), **files}
 
 
-def _tables(grid: Grid, run: Run) -> list[tables.Table]:
-    found = [tables.table1(grid, run.findings)]
+def _tables(grid: Grid, run: Run, drawn: set[str]) -> list[tables.Table]:
+    found = [tables.score_table(grid, run.findings, "capability")]
+    if "figure3" not in drawn:
+        found.append(tables.score_table(grid, run.findings, "preference"))
+    if "figure5" not in drawn:
+        found.append(tables.score_table(grid, run.findings, "toxicity"))
     if grid.bases:
         for base in reversed(grid.bases):
             name = "table2" if base == grid.largest else f"table2-{_slug(base)}"
