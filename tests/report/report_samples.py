@@ -17,6 +17,7 @@ from veneer.records import (
     Forecast,
     GapClosed,
     Measurement,
+    ScoreSheet,
     StudyFacts,
     Subject,
     write_rows,
@@ -100,6 +101,62 @@ def rows(seeds: tuple[int, ...]) -> list[Measurement]:
 
     for seed in seeds:
         add("teacher", "teacher", None, None, None, seed, TEACHER)
+        add("teacher again", "teacher-again", None, None, None, seed, AGAIN)
+        for base in BASES:
+            add(base, "base", base, None, 0, seed, BASES[base])
+            for tokens, values in zip(AMOUNTS, BROAD[base], strict=True):
+                add(f"{base}-broad-{tokens}", "student", base, "broad", tokens, seed, values)
+            add(f"{base}-local-21000", "student", base, "local", 21_000, seed, LOCAL[base])
+    return made
+
+
+def sheets(seeds: tuple[int, ...], items: int = 60) -> list[ScoreSheet]:
+    """Item scores that behave like `rows`: hard items are hard for every model."""
+    made: list[ScoreSheet] = []
+
+    def add(model, role, base, corpus, tokens, seed, values):
+        luck = random.Random(f"{model} {seed}")
+        subject = Subject(
+            model=model, role=role, base=base, corpus=corpus, tokens=tokens, seed=seed
+        )
+        for key, value in zip(METRICS, values, strict=True):
+            if value is None:
+                continue
+            names = tuple(f"{key} {seed} {i}" for i in range(items))
+            hard = [random.Random(name).random() for name in names]
+            metric = METRICS[key][0]
+            found = {
+                "measure": {"style": "style", "toxicity": "toxicity"}.get(family(key), key),
+                "metric": metric,
+            }
+            if metric == "length_correlation":
+                others = tuple(value * h + (1 - value**2) ** 0.5 * luck.random() for h in hard)
+                sheet = ScoreSheet(
+                    subject=subject,
+                    **found,
+                    kind="pearson",
+                    items=names,
+                    values=tuple(hard),
+                    others=others,
+                )
+            elif metric == "unigram_f1":
+                scores = tuple(min(max(value + 0.2 * (h - 0.5), 0), 1) for h in hard)
+                sheet = ScoreSheet(subject=subject, **found, items=names, values=scores)
+            else:
+                scores = tuple(float(0.7 * h + 0.3 * luck.random() < value) for h in hard)
+                sheet = ScoreSheet(subject=subject, **found, items=names, values=scores)
+            made.append(sheet)
+
+    for seed in seeds:
+        add(
+            "teacher",
+            "teacher",
+            None,
+            None,
+            None,
+            seed,
+            (*TEACHER[:4], None, None, None, None, *TEACHER[8:]),
+        )
         add("teacher again", "teacher-again", None, None, None, seed, AGAIN)
         for base in BASES:
             add(base, "base", base, None, 0, seed, BASES[base])
@@ -277,7 +334,8 @@ def write_run(
     return run
 
 
-def study_run(run: Path, seeds: tuple[int, ...] = (0, 1)) -> Path:
+def study_run(run: Path, seeds: tuple[int, ...] = (0, 1), concluded: bool = False) -> Path:
+    """The study; `concluded` takes measurements and findings from `veneer.findings`."""
     facts = StudyFacts(
         name="pocket", parameters=PARAMETERS, seeds=seeds,
         corpora={"broad": CorpusFacts(kind="broad"), "local": CorpusFacts(kind="local", task="nq")},
@@ -295,9 +353,13 @@ def study_run(run: Path, seeds: tuple[int, ...] = (0, 1)) -> Path:
                   {"name": "student-L-broad", "seconds": 13.75, "inputs": {"pretrained-L": "ab", "broad": "cd"}}],
         "notes": ["Sizes stand for base quality; nothing else about the bases was varied."],
     }  # fmt: skip
-    return write_run(
-        run, rows(seeds), study_findings(len(seeds)), facts, study_examples(), provenance
-    )
+    found, findings = rows(seeds), study_findings(len(seeds))
+    if concluded:
+        from veneer.findings import conclude, measurements
+
+        scored = sheets(seeds)
+        found, findings = measurements(scored), conclude(facts, scored)
+    return write_run(run, found, findings, facts, study_examples(), provenance)
 
 
 def audit_run(run: Path) -> Path:

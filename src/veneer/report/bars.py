@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from veneer.records import Estimate, Findings
 from veneer.report import palette
-from veneer.report.wording import counted, percent, whole_interval
+from veneer.report.wording import counted, interval, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,11 @@ def two_bars(findings: Findings) -> Bars:
     bars = []
     for side, name, gloss in SIDES:
         e = found[side] or Estimate(value=None, low=None, high=None, n=0, note="not measured")
-        words = (percent(e.value, 0), whole_interval(e.low, e.high), counted(e.n, e.unscored))
+        words = (
+            percent(e.value, 0),
+            interval("", e.low, e.high, 0),
+            counted(e.n, e.unscored, e.value),
+        )
         if e.value is None:
             bars.append(Bar(side, name, gloss, *words, e.note, defined=False))
             continue
@@ -104,7 +108,7 @@ def bars_figure(findings: Findings) -> Figure:
     axes.set_ylim(-0.6, 1.6)
     axes.axis("off")
     axes.plot([0, 100], [-0.6, -0.6], color=palette.GRID, linewidth=1, clip_on=False)
-    for x, label in ((laid.zero, "base\n0%"), (laid.full, "teacher\n100%")):
+    for x, label in ((laid.zero, "base\n0 %"), (laid.full, "teacher\n100 %")):
         axes.plot([x, x], [-0.6, 1.6], color=palette.MUTED, linewidth=0.8, zorder=1)
         axes.text(x, -0.68, label, ha="center", va="top", fontsize=7.5, color=palette.MUTED)
     for y, bar in zip((1, 0), laid.bars, strict=True):

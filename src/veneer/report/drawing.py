@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from veneer.report import palette
+from veneer.report.wording import MINUS, PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +198,9 @@ def draw(axes: Axes, panel: Panel) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, axis="y")
     axes.tick_params(length=3, width=0.7, axis="x")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}".replace("-", "−") + panel.percent * "%")
+    axes.yaxis.set_major_formatter(
+        lambda y, _: f"{y:g}".replace("-", MINUS) + panel.percent * PERCENT
+    )
     _ticks(axes, panel.ticks)
     if panel.broken_at is not None:
         _break(axes, panel.broken_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from veneer.report.wording import (
     percent,
     plural,
     short_metric,
+    significant,
     thousands,
 )
 
@@ -26,18 +28,27 @@ _ACTIONS = {
     "stop": "Stop here",
     "measure-more": "Measure more",
 }
+_FURTHEST = 1.5
 MARKS = {"holds": "✓", "fails": "✕", "undecided": "?"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One number behind a verdict."""
+    """One number behind a verdict. `told`: the text says it already, with what it rests on.
+
+    `place`, `low`, `reach` and `zero` are per cent of a track that a claim's numbers share.
+    """
 
     text: str
     value: str = ""
     interval: str = ""
     counted: str = ""
     note: str = ""
+    told: bool = False
+    place: float | None = None
+    low: float | None = None
+    reach: float = 0.0
+    zero: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,26 +68,46 @@ def claims(findings: Findings, facts: StudyFacts) -> tuple[Said, ...]:
     return tuple(
         Said(
             c.id, c.statement, c.verdict, MARKS[c.verdict], _rests_on(c, facts),
-            tuple(_piece(e.text, e.estimate) for e in c.evidence),
+            _pieces(c),
         )
         for c in findings.claims
     )  # fmt: skip
 
 
-def _piece(text: str, e: Estimate | None) -> Piece:
+def _pieces(claim: Claim) -> tuple[Piece, ...]:
+    seen = [0.0]
+    for piece in claim.evidence:
+        e = piece.estimate
+        if e is not None and e.value is not None:
+            seen += [e.value, *(end for end in (e.low, e.high) if end is not None)]
+    low, high = max(min(seen), -_FURTHEST), min(max(seen), _FURTHEST)
+    room = 0.06 * ((high - low) or 1.0)
+    low, high = low - room, high + room
+
+    def place(value: float) -> float:
+        return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
+
+    return tuple(_piece(e.text, e.estimate, place) for e in claim.evidence)
+
+
+def _piece(text: str, e: Estimate | None, place: Callable[[float], float]) -> Piece:
     if e is None:
         return Piece(text)
     r = "correlation" in text.lower() or "pearson" in text.lower()
     unit = "length_correlation" if r else ""
-    value = number(e.value) if r else percent(e.value)
-    return Piece(text, value, interval(unit, e.low, e.high), counted_for(e), e.note)
-
-
-def counted_for(e: Estimate | GapClosed) -> str:
-    """n and unscored; a number taken from elsewhere may come without its n, and that is said."""
-    if e.n == 0 and e.value is not None:
-        return "n not given"
-    return counted(e.n, e.unscored)
+    known = e.value is not None and e.low is not None and e.high is not None
+    return Piece(
+        text,
+        number(e.value) if r else percent(e.value),
+        interval(unit, e.low, e.high),
+        counted(e.n, e.unscored, e.value),
+        e.note,
+        told=e.value is not None and f"n {thousands(e.n)}" in text,
+        place=None if e.value is None else place(e.value),
+        low=place(e.low or 0.0) if known else None,
+        reach=round(place(e.high or 0.0) - place(e.low or 0.0), 2) if known else 0.0,
+        zero=place(0.0),
+    )
 
 
 def _rests_on(claim: Claim, facts: StudyFacts) -> str:
@@ -90,14 +121,17 @@ def _rests_on(claim: Claim, facts: StudyFacts) -> str:
             said += f", each over {thousands(items[0])} to {plural(items[-1], 'item')}"
         else:
             said += f"{', each' if len(found) > 1 else ''} over {plural(items[0], 'item')}"
-    said += f", {plural(len(facts.seeds), 'seed')}, 95% intervals"
+    said += f", {plural(len(facts.seeds), 'seed')}, 95 % intervals"
     lost = sum(e.unscored for e in found)
     return said + (f"; {thousands(lost)} items could not be scored." if lost else ".")
 
 
-def advice(findings: Findings) -> tuple[tuple[str, str], ...]:
-    """(what to do, why) pairs."""
-    return tuple((_ACTIONS[a.action], a.text) for a in findings.advice)
+def advice(findings: Findings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(what to do, why) pairs; advice of one kind stands together, the first kind first."""
+    kinds: dict[str, list[str]] = {}
+    for piece in findings.advice:
+        kinds.setdefault(_ACTIONS[piece.action], []).append(piece.text)
+    return tuple((action, tuple(texts)) for action, texts in kinds.items())
 
 
 @dataclass(frozen=True)
@@ -130,12 +164,12 @@ def _ahead(f: Forecast) -> Ahead:
                 amount(f.needed.high) if f.needed.high is not None else "no upper limit",
             ]
             span = " to ".join(ends)  # fmt: skip
-    terms = ", ".join(f"{k} = {number(v, 4)}" for k, v in f.coefficients.items())
+    terms = ", ".join(f"{k} = {significant(v)}" for k, v in f.coefficients.items())
     fit = f"{f.formula}, fitted to {plural(f.points, 'point')}"
     if terms:
         fit += f" ({terms})"
     if f.fit_error is not None:
-        fit += f"; the fit’s own error {number(f.fit_error, 3)}"
+        fit += f"; the fit’s own error {significant(f.fit_error)}"
     subject = short_metric(f.measure, f.metric) + (f" ({who})" if who else "")
     return Ahead(f.family, subject, axis, needed, span, f.outcome, fit)
 
@@ -163,8 +197,8 @@ def _gap(g: GapClosed) -> dict[str, Any]:
         "corpus": g.corpus or "–",
         "tokens": amount(g.tokens) if g.tokens else "–",
         "value": percent(g.value if g.defined else None, 0),
-        "interval": "–" if g.low is None or g.high is None else interval("", g.low, g.high),
-        "counted": counted_for(g),
+        "interval": interval("", g.low, g.high, 0) if g.defined else "–",
+        "counted": counted(g.n, g.unscored, g.value),
         "seeds": g.seeds,
         "note": g.note,
         "defined": g.defined and g.value is not None,

@@ -85,7 +85,7 @@ def gap_figure(grid: Grid) -> tuple[Drawing | None, list[str]]:
         rows.append(row)
     caption = (
         f"The largest base, {base}, trained on more and more data: one line a metric, whiskers are "
-        "95% intervals. What leaves the frame is in the table of gaps closed."
+        "95 % intervals. What leaves the frame is in the table of gaps closed."
     )
     return _drawing("gap", "What more data buys: style beside capability", caption, rows), []
 

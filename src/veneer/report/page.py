@@ -11,7 +11,6 @@ from veneer.report.reading import Run
 from veneer.report.series import Grid
 from veneer.report.wording import (
     amount,
-    counted,
     duration,
     interval,
     measure_name,
@@ -19,6 +18,7 @@ from veneer.report.wording import (
     plural,
     role_name,
     score,
+    thousands,
 )
 
 SHOWN = 4  # answers of an example that stand open; the rest are folded
@@ -28,7 +28,7 @@ def folder_files(run: Run) -> dict[str, bytes]:
     """Every file of `run/report/`: relative name → bytes."""
     grid = Grid(run.measurements, run.facts, run.findings.gap_closed)
     drawn = figures.draw_all(grid)
-    found = _tables(grid, run)
+    found = _tables(grid, run, {one.id for one in drawn.figures})
     files: dict[str, bytes] = {}
     for one in drawn.figures:
         for name, content in drawing.figure_files(one).items():
@@ -46,8 +46,12 @@ def folder_files(run: Run) -> dict[str, bytes]:
     return {"index.html": page.encode(), **files}
 
 
-def _tables(grid: Grid, run: Run) -> list[tables.Table]:
-    found = [tables.table1(grid, run.findings)]
+def _tables(grid: Grid, run: Run, drawn: set[str]) -> list[tables.Table]:
+    found = [tables.score_table(grid, run.findings, "capability")]
+    if "figure3" not in drawn:
+        found.append(tables.score_table(grid, run.findings, "preference"))
+    if "figure5" not in drawn:
+        found.append(tables.score_table(grid, run.findings, "toxicity"))
     if grid.bases:
         for base in reversed(grid.bases):
             name = "table2" if base == grid.largest else f"table2-{_slug(base)}"
@@ -197,9 +201,8 @@ def _measured_row(row: Measurement) -> dict[str, Any]:
         "seed": row.seed,
         "value": score(row.metric, row.value),
         "interval": interval(row.metric, row.low, row.high),
-        "n": f"{row.n:,}",
-        "unscored": f"{row.unscored:,}",
-        "counted": counted(row.n, row.unscored),
+        "n": thousands(row.n) if row.n or row.value is None else "not given",
+        "unscored": thousands(row.unscored),
     }
 
 

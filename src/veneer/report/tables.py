@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from veneer.records import Findings, GapClosed, Measurement
+from veneer.records import Family, Findings, GapClosed, Measurement
 from veneer.report.series import Grid, Pooled
 from veneer.report.wording import (
     amount,
@@ -16,7 +16,6 @@ from veneer.report.wording import (
     interval,
     measure_name,
     metric_name,
-    number,
     percent,
     score,
 )
@@ -57,20 +56,42 @@ def cell(metric: str, found: Pooled | None, gap: GapClosed | None = None) -> Cel
     if spread is not None:
         extra = f"seeds {interval(metric, *spread)}"
     if gap is not None and gap.defined and gap.value is not None:
-        whole = f"gap {percent(gap.value, 0)}"
-        if gap.low is not None and gap.high is not None:
-            whole += f" ({number(100 * gap.low, 0)} to {percent(gap.high, 0)})"
+        whole = f"gap {percent(gap.value, 0)} {interval('', gap.low, gap.high, 0)}"
         extra = f"{extra}; {whole}" if extra else whole
     raw = (found.value, found.low, found.high, found.n, found.unscored, found.seeds)
     return Cell(
         score(metric, found.value), interval(metric, found.low, found.high),
-        counted(found.n, found.unscored), extra, raw=raw,
+        counted(found.n, found.unscored, found.value), extra, raw=raw,
     )  # fmt: skip
 
 
-def table1(grid: Grid, findings: Findings) -> Table | None:
-    """Benchmarks by base and imitation data, each corpus at its largest amount (Table 1)."""
-    pairs = grid.metrics("capability")
+_SCORES: dict[Family, tuple[str, str, str]] = {
+    "capability": (
+        "table1",
+        "Table 1 · Benchmarks by base and imitation data",
+        "Each kind of imitation data at its largest amount. “Gap” is the share of the way from the "
+        "base to the teacher that was closed; below 0 % the student got worse.",
+    ),
+    "preference": (
+        "preference",
+        "Preference by base and imitation data",
+        "How often an answer was preferred to the one it was compared with, over the same prompts.",
+    ),
+    "toxicity": (
+        "toxicity",
+        "Answers to toxic prompts by base and imitation data",
+        "A student can be harmless because it declines as its teacher does, or because it says "
+        "little: read refusals beside non-toxicity.",
+    ),
+}
+
+
+def score_table(grid: Grid, findings: Findings, family: Family) -> Table | None:
+    """Scores of one family by base and imitation data, each corpus at its largest amount.
+
+    For capability this is the paper's Table 1.
+    """
+    pairs = grid.metrics(family)
     if not pairs:
         return None
     gaps = {(g.base, g.corpus, g.tokens, g.measure, g.metric): g for g in findings.gap_closed}
@@ -99,13 +120,13 @@ def table1(grid: Grid, findings: Findings) -> Table | None:
     add("teacher", "–", (cell(p[1], grid.teacher(p)) for p in pairs))
     if not rows:
         return None
-    return Table(
-        "table1", "Table 1 · Benchmarks by base and imitation data",
-        "Each kind of imitation data at its largest amount. “Gap” is the share of the way from the "
-        "base to the teacher that was closed; below 0% the student got worse.",
-        ("base", "imitation data", *(f"{measure_name(m)}, {metric_name(k)}" for m, k in pairs)),
-        tuple(rows), names=2,
-    )  # fmt: skip
+    columns = (
+        f"{measure_name(m)}, {metric_name(k)}" if family == "capability" else metric_name(k)
+        for m, k in pairs
+    )
+    name, title, caption = _SCORES[family]
+    header = ("base", "imitation data", *columns)
+    return Table(name, title, caption, header, tuple(rows), names=2)
 
 
 def table2(grid: Grid, base: str | None, name: str = "table2") -> Table | None:
@@ -132,8 +153,9 @@ def table2(grid: Grid, base: str | None, name: str = "table2") -> Table | None:
     if len(keep) == 1:
         return None
     whose = f" of {base}" if base else ""
+    middle = "more and more data" if len(columns) > 1 else "student"
     return Table(
-        name, f"Table 2 · Style{whose}: base, more and more data, ceiling",
+        name, f"Table 2 · Style{whose}: base, {middle}, ceiling",
         "Each answer is compared with one teacher answer to the same prompt. “Teacher again” is "
         "the teacher’s second answer: nobody can be asked to agree more than it does with itself.",
         tuple(header[i] for i in keep), tuple(tuple(row[i] for i in keep) for row in rows),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from veneer.records import Family
 
-from veneer.records import Estimate, Family
-
-MINUS = "−"
+MINUS = "\N{MINUS SIGN}"
+PERCENT = "\N{NO-BREAK SPACE}%"
 UNDEFINED = "undefined"
 
 FAMILIES: tuple[Family, ...] = ("style", "capability", "toxicity", "preference")
@@ -88,9 +87,14 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", MINUS)
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number of any size in a few significant digits: `0.00092`."""
+    return f"{value:.{digits}g}".replace("-", MINUS)
+
+
 def percent(value: float | None, digits: int = 1) -> str:
-    """A fraction as a percentage: `0.4767` → `47.7%`."""
-    return UNDEFINED if value is None else number(100 * value, digits) + "%"
+    """A fraction as a percentage: `0.4767` → `47.7 %`, the space unbreakable."""
+    return UNDEFINED if value is None else number(100 * value, digits) + PERCENT
 
 
 def score(metric: str, value: float | None) -> str:
@@ -98,22 +102,22 @@ def score(metric: str, value: float | None) -> str:
     return number(value) if metric in _CORRELATIONS else percent(value)
 
 
-def interval(metric: str, low: float | None, high: float | None) -> str:
-    """`43.1 to 52.0%`, or a dash where no interval is known."""
+def interval(metric: str, low: float | None, high: float | None, digits: int = 1) -> str:
+    """`[43.1, 52.0]` in the unit of `score`, or what is not known of it."""
     if low is None or high is None:
-        return "–"
+        return "no interval"
     if metric in _CORRELATIONS:
-        return f"{number(low)} to {number(high)}"
-    return f"{number(100 * low, 1)} to {percent(high)}"
+        return f"[{number(low)}, {number(high)}]"
+    return f"[{number(100 * low, digits)}, {number(100 * high, digits)}]"
 
 
-def whole_interval(low: float | None, high: float | None) -> str:
-    """An interval of fractions in whole per cents, for the two bars."""
-    return "–" if low is None or high is None else f"{number(100 * low, 0)} to {percent(high, 0)}"
+def counted(n: int, unscored: int, value: float | None = None) -> str:
+    """`n 400` or `n 400, 2 unscored`: no number is shown without it.
 
-
-def counted(n: int, unscored: int) -> str:
-    """`n 400` or `n 400, 2 unscored`: no number is shown without it."""
+    A value that was taken from elsewhere may come without its n, and that is said.
+    """
+    if n == 0 and value is not None:
+        return "n not given"
     return f"n {thousands(n)}" + (f", {thousands(unscored)} unscored" if unscored else "")
 
 
@@ -147,13 +151,3 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{thousands(count)} {noun}" + ("" if count == 1 else "s")
-
-
-def estimate(value: Estimate) -> dict[str, Any]:
-    """An estimate of a fraction as the words that stand beside it on the page."""
-    return {
-        "value": percent(value.value),
-        "interval": interval("", value.low, value.high),
-        "counted": counted(value.n, value.unscored),
-        "note": value.note,
-    }
