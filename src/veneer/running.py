@@ -46,7 +46,7 @@ def run_study(
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
     with folder.locked():
-        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",))
+        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",), notes={"here": str(here.resolve())})
         goal = graph(study, here)
         console = Console(stderr=True)
         with shown(console, study.name) as watch:
@@ -130,7 +130,7 @@ def study_status(root: Path) -> dict[str, Any]:
             f"{root} holds an {about['kind']}, which has no steps.", "Read its report."
         )
     study, folder = parse_study(about["spec"], str(path)), RunFolder(root)
-    steps = in_order([graph(study, Path(about["here"]))])
+    steps = in_order([graph(study, Path(about["notes"]["here"]))])
     left = [step for step in steps if not folder.done(step)]
     lines = [f"{study.name}: {len(steps) - len(left)} of {len(steps)} steps done."]
     if left:

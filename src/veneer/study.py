@@ -112,7 +112,7 @@ class Trial:
             return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
         if corpus.synthesize:
             task = corpus.synthesize
-            params = {
+            params: dict[str, Any] = {
                 "count": task.count,
                 "requests": task.requests,
                 "temperature": task.temperature,
