@@ -1,9 +1,9 @@
 """Benchmarks through lm-eval: our tasks over local files, item scores out.
 
-    nq         Natural Questions, 3-shot         plain text for every model, as in the paper
-    nq-0shot   Natural Questions, 0-shot         in the model's own template if it is a chat model
-    mmlu       MMLU, 5-shot                      plain text
-    humaneval  HumanEval, 0-shot                 in the model's own template if it is a chat model
+nq         Natural Questions, 3-shot         plain text for every model, as in the paper
+nq-0shot   Natural Questions, 0-shot         in the model's own template if it is a chat model
+mmlu       MMLU, 5-shot                      plain text
+humaneval  HumanEval, 0-shot                 in the model's own template if it is a chat model
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Benchmark:
     identity: Callable[[Mapping[str, Any]], Any]
 
     def task(self, is_chat: bool) -> str:
+        """The name of the lm-eval task for such a model."""
         return self.chat if is_chat else self.plain
 
 
@@ -109,7 +110,9 @@ def benchmark(
         model = Harness(
             local,
             max_new_tokens={
-                chosen[name]: count for name, count in (max_new_tokens or {}).items() if name in chosen
+                chosen[name]: count
+                for name, count in (max_new_tokens or {}).items()
+                if name in chosen
             },
             shorter={chosen["mmlu"]: mmlu.shorter} if "mmlu" in chosen else {},
         )
@@ -195,11 +198,11 @@ def _quiet() -> Iterator[None]:
     import lm_eval.api.task as task_module
 
     logger = logging.getLogger("lm_eval")
-    level, bar = logger.level, task_module.tqdm  # type: ignore[attr-defined]
+    level, bar = logger.level, task_module.tqdm
     logger.setLevel(logging.ERROR)
-    task_module.tqdm = lambda rows, **_: rows  # type: ignore[attr-defined]
+    task_module.tqdm = lambda rows, **_: rows
     try:
         yield
     finally:
         logger.setLevel(level)
-        task_module.tqdm = bar  # type: ignore[attr-defined]
+        task_module.tqdm = bar

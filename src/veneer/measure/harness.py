@@ -43,15 +43,18 @@ class Harness(TemplateLM):
 
     @property
     def eot_token_id(self) -> int:
+        """A token that ends an answer."""
         return min(self.local.ends) if self.local.ends else 0
 
     @property
     def prefix_token_id(self) -> int:
+        """What stands for an empty context."""
         bos = self.tokenizer.bos_token_id
         return self.eot_token_id if bos is None else int(bos)
 
     @property
     def tokenizer_name(self) -> str:
+        """A name for lm-eval's request caches."""
         return self.local.name.replace("/", "__")
 
     def tok_encode(

@@ -80,7 +80,9 @@ def verdicts(
     responses: Sequence[Sequence[str]], docs: Sequence[Item]
 ) -> list[list[dict[str, Any]]]:
     """lm-eval filter over the whole task: every answer of every problem, run in one go."""
-    flat = [(doc, answer) for doc, answers in zip(docs, responses, strict=True) for answer in answers]
+    flat = [
+        (doc, answer) for doc, answers in zip(docs, responses, strict=True) for answer in answers
+    ]
     found = iter(judged([doc for doc, _ in flat], [answer for _, answer in flat]))
     return [
         [{"passed": (one := next(found)).passed, "reason": one.reason} for _ in answers]

@@ -10,6 +10,7 @@ other process of the sandbox is killed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -32,10 +33,8 @@ def main() -> None:
         home = f"/tmp/{number}"
         os.mkdir(home)
         verdict = attempt(job, home, batch["limits"])
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)  # whatever the program left behind
-        except ProcessLookupError:
-            pass
         reap()
         shutil.rmtree(home, ignore_errors=True)
         sys.stdout.write(json.dumps(verdict) + "\n")
@@ -89,10 +88,8 @@ def wait(child: int, listen: int, limits: dict[str, Any]) -> tuple[bytes, str]:
             late = "out of time"
         if late:
             break
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     _, status = os.waitpid(child, 0)
     os.close(handle)
     while select.select([listen], [], [], 0)[0]:

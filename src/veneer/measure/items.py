@@ -1,4 +1,4 @@
-"""Benchmark items from files in their published formats: JSON lines or a JSON array, gzip or not."""
+"""Benchmark items from files in their published formats: JSON lines or an array, gzip or not."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from veneer.records import content_id
 Item = dict[str, Any]
 
 
-def read_items(path: str | Path, fields: Mapping[str, type], limit: int | None = None) -> list[Item]:
+def read_items(
+    path: str | Path, fields: Mapping[str, type], limit: int | None = None
+) -> list[Item]:
     """The rows of a file, each with these fields of these types (others are dropped).
 
     A missing file or field, a broken line and an empty file are one InputError each.
     """
     path = Path(path)
-    rows = []
+    rows: list[Item] = []
     for place, row in _rows(path):
         if limit is not None and len(rows) == limit:
             break
