@@ -431,6 +431,7 @@ def _other_preferences(grid: Grid) -> list[Evidence]:
             if family_of(metric.measure) == "preference" and metric.metric == "win_rate":
                 (number,) = grid.together([cell], metric)
                 foe = getattr(grid.scores(cell, metric)[0], "against", "") or "its opponent"
+                foe = "the teacher" if foe == "teacher" else foe
                 text = f"{model(grid, cell)}: win rate against {foe} {share(number, 1)}"
                 lines.append(evidence(text, number))
     return lines

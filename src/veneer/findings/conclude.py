@@ -81,9 +81,10 @@ def veneer_pair(grid: Grid) -> tuple[Sampled, Sampled]:
     if student is None:
         why = undefined("there is no student of broad imitation")
         return why, why
+    style, able = grid.counted("style"), grid.counted("capability")
     return (
-        grid.mean_gap(student, grid.counted("style")),
-        grid.mean_gap(student, grid.counted("capability")),
+        grid.mean_gap(student, style) if style else undefined("style was not measured"),
+        grid.mean_gap(student, able) if able else undefined("no benchmark was measured"),
     )
 
 
@@ -103,18 +104,18 @@ def verdict(grid: Grid, style: Sampled, able: Sampled) -> str:
         tail = f"; {change}" if change else ""
         return (
             f"{who} closed {share(style)} of the style gap; how much of the capability gap is "
-            f"undefined{_because(grid, able, 'capability')}{tail}."
+            f"undefined{_because(able)}{tail}."
         )
     if able.defined:
         return (
             f"{who} closed {share(able)} of the capability gap; how much of the style gap is "
-            f"undefined{_because(grid, style, 'style')}."
+            f"undefined{_because(style)}."
         )
     change = "; ".join(
         text for text in (_style_change(grid, student), _changes(grid, student)) if text
     )
     because = [
-        f"{family} gap undefined{_because(grid, number, family)}"
+        f"{family} gap undefined{_because(number)}"
         for family, number in (("style", style), ("capability", able))
     ]
     no_share = f"no share of a gap can be given: {', '.join(because)}"
@@ -148,11 +149,7 @@ def _meaning(style: Sampled, able: Sampled) -> str:
     return "the intervals are too wide to say how deep the imitation goes"
 
 
-def _because(grid: Grid, number: Sampled, family: str) -> str:
-    if not grid.counted(family):  # type: ignore[arg-type]
-        return (
-            " (no benchmark was measured)" if family == "capability" else " (it was not measured)"
-        )
+def _because(number: Sampled) -> str:
     return f" ({'; '.join(number.notes)})" if number.notes else ""
 
 
