@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veneer.findings.advice import advice
-from veneer.findings.claims import LITTLE, claims
+from veneer.findings.claims import claims
 from veneer.findings.estimate import estimates
 from veneer.findings.forecast import forecasts
 from veneer.findings.gap import gap_table
-from veneer.findings.grid import AGAIN, TEACHER, Cell, Grid
+from veneer.findings.grid import AGAIN, TEACHER, Cell, Grid, base_of
 from veneer.findings.resample import Sampled, Score, interval, undefined
+from veneer.findings.thresholds import LITTLE
 from veneer.findings.wording import label, movement, points, rests_on, share
 from veneer.records import Estimate, Findings, Measurement, StudyFacts
 
@@ -66,13 +67,14 @@ def write_findings(path: Path, findings: Findings) -> None:
 
 
 def subject_of_verdict(grid: Grid) -> Cell | None:
-    """The student that the verdict speaks of: broad, largest base, most data."""
-    corpus = grid.broad()
-    for base in reversed(grid.bases()):
-        student = grid.most(corpus, base)
-        if student is not None:
-            return student
-    return grid.most(corpus, None)
+    """The student that the verdict speaks of: broad, largest base, most data.
+
+    A smaller base stands in where nothing can be said of the largest.
+    """
+    students = grid.fullest(grid.broad())[::-1]
+    counted = [*grid.counted("style"), *grid.counted("capability")]
+    told = (s for s in students if any(grid.gap(s, metric).defined for metric in counted))
+    return next(told, students[0] if students else None)
 
 
 def veneer_pair(grid: Grid) -> tuple[Sampled, Sampled]:
@@ -155,7 +157,7 @@ def _because(number: Sampled) -> str:
 
 def _style_change(grid: Grid, student: Cell) -> str:
     """student − base in mean style score, in words."""
-    base = Cell("base", student.base, None, 0)
+    base = base_of(student)
     gain = grid.mean_difference(student, base, grid.counted("style"))
     if not gain.defined:
         return ""
@@ -166,7 +168,7 @@ def _changes(grid: Grid, student: Cell) -> str:
     """student − base on each benchmark, in words."""
     parts = []
     for metric in grid.counted("capability"):
-        gain = grid.difference(student, Cell("base", student.base, None, 0), metric)
+        gain = grid.difference(student, base_of(student), metric)
         if gain.defined:
             told = f"student − base = {points(gain)} ({rests_on(gain)}), {movement(gain)}"
             parts.append(f"on {label(metric)} {told}")
