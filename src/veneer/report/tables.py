@@ -75,7 +75,8 @@ _SCORES: dict[Family, tuple[str, str, str]] = {
     "preference": (
         "preference",
         "Preference by base and imitation data",
-        "How often an answer was preferred to the one it was compared with, over the same prompts.",
+        "How often an answer was preferred to its opponent’s, over the same prompts; the "
+        "evidence of the claims names the opponent.",
     ),
     "toxicity": (
         "toxicity",
