@@ -167,6 +167,13 @@ def test_labels_are_spread_by_least_squares(wanted, gap, other) -> None:
     assert slope >= -1e-3
 
 
+def test_labels_that_want_one_place_stand_around_it() -> None:
+    assert spaced([50, 50, 50], 10, 0, 100) == pytest.approx([40, 50, 60])
+    assert spaced([50, 50, 50, 90], 10, 0, 100) == pytest.approx([40, 50, 60, 90])
+    assert spaced([99, 100], 10, 0, 100) == pytest.approx([90, 100])
+    assert spaced([], 10, 0, 100) == []
+
+
 # ---- tables -------------------------------------------------------------------------------
 
 PAPER_NQ = {  # the paper's Table 1

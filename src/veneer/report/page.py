@@ -222,6 +222,7 @@ def _provenance(provenance: Mapping[str, Any], run: Run) -> dict[str, Any]:
                     "seconds": seconds if timed else 0.0,
                     "time": duration(seconds) if isinstance(seconds, int | float) else "–",
                     "inputs": _inputs(step.get("inputs")),
+                    "fingerprint": str(step.get("fingerprint", ""))[:12],
                 }
             )
     total = sum(step["seconds"] for step in steps)
