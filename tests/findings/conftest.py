@@ -60,14 +60,26 @@ def made_up(seeds: tuple[int, ...] = (0, 1, 2)) -> list[ScoreSheet]:
         score(Subject(model="t", role="teacher-again", seed=seed), 0.88, 0, 0, 0)
         for k, base in enumerate(SIZES):
             nq, mmlu = (0.1, 0.3, 0.5)[k], (0.3, 0.5, 0.75)[k]
-            score(Subject(model=base, role="base", base=base, tokens=0, seed=seed), 0.1, nq, mmlu, 0.3)
+            score(
+                Subject(model=base, role="base", base=base, tokens=0, seed=seed), 0.1, nq, mmlu, 0.3
+            )
             for i, tokens in enumerate(AMOUNTS):
                 who = Subject(
-                    model=f"{base}-{tokens}", role="student", base=base, corpus="broad", tokens=tokens, seed=seed
+                    model=f"{base}-{tokens}",
+                    role="student",
+                    base=base,
+                    corpus="broad",
+                    tokens=tokens,
+                    seed=seed,
                 )
                 score(who, (0.35, 0.55, 0.8)[i] - 0.05 * (2 - k), nq * 0.7, mmlu * 0.9, 0.9)
             who = Subject(
-                model=f"{base}-local", role="student", base=base, corpus="local", tokens=20_000, seed=seed
+                model=f"{base}-local",
+                role="student",
+                base=base,
+                corpus="local",
+                tokens=20_000,
+                seed=seed,
             )
             score(who, 0.1, nq + 0.15, mmlu * 0.9, 0.95)
     return sheets

@@ -75,14 +75,16 @@ def _to_measure(claims: Sequence[Claim], style: Estimate, able: Estimate) -> lis
             f"second answer of the teacher as the ceiling ({style.note})."
         )
         made.append(Advice(action="measure-more", text=text))
-    open_claims = [c for c in claims if c.verdict == "undecided" and c.id in _MISSING]
-    for claim in open_claims:
+    lacking = []
+    for claim in (c for c in claims if c.verdict == "undecided"):
         main = claim.evidence[0]
         if main.estimate is not None and main.estimate.value is not None:
             text = f"{claim.id} is undecided ({main.text}): more items or seeds would narrow it."
-        else:
-            text = f"{claim.id} is undecided: it needs {_MISSING[claim.id]}."
-        made.append(Advice(action="measure-more", text=text))
+            made.append(Advice(action="measure-more", text=text))
+        elif claim.id in _MISSING:
+            lacking.append(f"{claim.id} needs {_MISSING[claim.id]}")
+    if lacking:
+        made.append(Advice(action="measure-more", text=f"Undecided: {'; '.join(lacking)}."))
     return made
 
 

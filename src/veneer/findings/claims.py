@@ -275,8 +275,9 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
         number, line, text = found
         lines.append(evidence(f"{model(grid, student)}: {text} {share(number)}", number))
         gap = grid.mean_gap(student, grid.counted("capability"))
-        text = f"{model(grid, student)}: capability gap closed {share(gap)}"
-        lines.append(evidence(text, gap))
+        if grid.counted("capability"):
+            text = f"{model(grid, student)}: capability gap closed {share(gap)}"
+            lines.append(evidence(text, gap))
         if number.defined:
             liked.append((number, line))
             able += [gap] if gap.defined else []

@@ -110,10 +110,15 @@ def verdict(grid: Grid, style: Sampled, able: Sampled) -> str:
             f"{who} closed {share(able)} of the capability gap; how much of the style gap is "
             f"undefined{_because(grid, style, 'style')}."
         )
-    change = _changes(grid, student)
-    if change:
-        return f"{who}: {change}; without a ceiling no share of a gap can be given."
-    return f"{who}: no verdict, because neither gap is defined."
+    change = "; ".join(
+        text for text in (_style_change(grid, student), _changes(grid, student)) if text
+    )
+    because = [
+        f"{family} gap undefined{_because(grid, number, family)}"
+        for family, number in (("style", style), ("capability", able))
+    ]
+    no_share = f"no share of a gap can be given: {', '.join(because)}"
+    return f"{who}: {change or 'nothing to compare'}; {no_share}."
 
 
 def _who(grid: Grid, student: Cell) -> str:
@@ -145,8 +150,19 @@ def _meaning(style: Sampled, able: Sampled) -> str:
 
 def _because(grid: Grid, number: Sampled, family: str) -> str:
     if not grid.counted(family):  # type: ignore[arg-type]
-        return " (no benchmark was measured)" if family == "capability" else " (not measured)"
+        return (
+            " (no benchmark was measured)" if family == "capability" else " (it was not measured)"
+        )
     return f" ({'; '.join(number.notes)})" if number.notes else ""
+
+
+def _style_change(grid: Grid, student: Cell) -> str:
+    """student − base in mean style score, in words."""
+    base = Cell("base", student.base, None, 0)
+    gain = grid.mean_difference(student, base, grid.counted("style"))
+    if not gain.defined:
+        return ""
+    return f"mean style score, student − base = {points(gain)} ({rests_on(gain)})"
 
 
 def _changes(grid: Grid, student: Cell) -> str:

@@ -79,7 +79,9 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     spread = Z * sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
     middle = rate + Z * Z / (2 * n)
     scale = 1 + Z * Z / n
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    low = 0.0 if successes == 0 else max(0.0, (middle - spread) / scale)
+    high = 1.0 if successes == n else min(1.0, (middle + spread) / scale)
+    return low, high
 
 
 def _from_items(column: Column, mask: Array, draws: Array) -> Estimate:

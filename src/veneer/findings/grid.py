@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from veneer.errors import InputError
@@ -188,14 +188,10 @@ class Grid:
         found = {m: self.gap(student, m) for m in asked if self.scores(student, m)}
         good = {m: g for m, g in found.items() if g.defined and BELOW not in g.notes}
         if not good:
-            whys = [f"{m.measure} {m.metric}: {'; '.join(g.notes)}" for m, g in found.items()]
-            return undefined(" · ".join(whys) or "nothing of this kind was measured")
+            return undefined(_grouped(found) or _unmeasured(asked))
         mean = average(list(good.values()))
-        left = [
-            f"{m.metric if m.measure == 'style' else m.measure} left out ({'; '.join(g.notes)})"
-            for m, g in found.items()
-            if m not in good
-        ]
+        rest = _grouped({m: g for m, g in found.items() if m not in good})
+        left = (f"left out: {rest}",) if rest else ()
         over = ", ".join(m.metric if m.measure == "style" else m.measure for m in good)
         notes = (f"mean over {over}", *mean.notes, *left)
         return Sampled(mean.value, mean.draws, mean.n, mean.unscored, mean.seeds, notes)
@@ -234,6 +230,21 @@ def ratio(student: Sampled, base: Sampled, ceiling: Sampled) -> Sampled:
         notes = (*closed.notes, BELOW)
         return Sampled(closed.value, closed.draws, closed.n, closed.unscored, closed.seeds, notes)
     return closed
+
+
+def _grouped(found: Mapping[Metric, Sampled]) -> str:
+    """Why these are not counted, each reason once with its metrics."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, number in found.items():
+        name = metric.metric if metric.measure == "style" else metric.measure
+        by_reason.setdefault("; ".join(number.notes) or "undefined", []).append(name)
+    if len(by_reason) == 1 and len(found) > 1:
+        return next(iter(by_reason))
+    return " · ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+
+
+def _unmeasured(asked: Sequence[Metric]) -> str:
+    return "the student was not measured" if asked else "nothing of this kind was measured"
 
 
 def _base_name(subject: Subject) -> str:

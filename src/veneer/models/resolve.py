@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veneer.errors import SpecError, nearest
+from veneer.errors import InputError, SpecError, nearest
+from veneer.steps import Job
 
 if TYPE_CHECKING:
     from veneer.models.local import LocalModel
@@ -67,3 +68,28 @@ def local_folder(ref: ModelRef) -> Path | None:
     """The folder that an `hf:` reference names, or None where it is a hub id."""
     path = Path(ref.name).expanduser()
     return path if ref.scheme == "hf" and path.is_dir() else None
+
+
+def fetch_model(job: Job) -> None:
+    """Step: bring a model from the Hugging Face hub.
+
+    params: `id` (organisation/name), optional `revision`. Writes the folder model/.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    name, revision = job.params["id"], job.params.get("revision")
+    job.progress(0, 1, name)
+    try:
+        snapshot_download(
+            name,
+            revision=revision,
+            local_dir=job.out / "model",
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"],
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise InputError(
+            f"The model {name!r} cannot be fetched: {str(error).splitlines()[0]}",
+            "Check the name, the network and HF_TOKEN, or give a local folder: hf:FOLDER.",
+        ) from error
+    job.progress(1, 1, name)
