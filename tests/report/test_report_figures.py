@@ -214,7 +214,7 @@ def test_table_1_of_the_paper_comes_back() -> None:
             "NQ-Synthetic": CorpusFacts(kind="local", task="nq"),
         },
     )
-    table = score_table(Grid(tuple(rows), facts), findings(samples.est(None, None, None, 0), None, tuple(gaps)), "capability")  # fmt: skip
+    table = score_table(Grid(tuple(rows), facts, tuple(gaps)), "capability")  # fmt: skip
     assert table is not None
     said = {(r[0].text, r[1].text.split(",")[0]): r[2] for r in table.rows}
     for (base, corpus), value in PAPER_NQ.items():
@@ -239,6 +239,24 @@ def test_table_2_has_base_amounts_and_ceiling() -> None:
     assert lists[-1].raw[0] == pytest.approx(mean(r.value for r in again))
     lengths = table.rows[-1]
     assert "%" not in lengths[1].text  # a correlation is no percentage
+
+
+def test_students_without_named_data_are_told_apart_by_name() -> None:
+    def row(model, role, value):
+        return Measurement(
+            model=model, role=role, base="b", corpus=None, tokens=0 if role == "base" else None,
+            seed=0, measure="nq", metric="exact_match", value=value, low=value, high=value, n=9,
+            unscored=0,
+        )  # fmt: skip
+
+    facts = StudyFacts(name="audit", parameters={"b": None}, corpora={})
+    rows = (row("b", "base", 0.1), row("one", "student", 0.2), row("two", "student", 0.6))
+    table = score_table(Grid(rows, facts), "capability")
+    assert table is not None
+    said = [[c.text for c in r] for r in table.rows]
+    assert said == [
+        ["b", "none (base)", "10.0\xa0%"], ["b", "one", "20.0\xa0%"], ["b", "two", "60.0\xa0%"],
+    ]  # fmt: skip
 
 
 # ---- the two bars -------------------------------------------------------------------------
