@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from veneer import __version__
-from veneer.errors import InputError, VeneerError
+from veneer.errors import VeneerError
 
 app = typer.Typer(
     name="veneer",
@@ -66,7 +65,8 @@ def run(
         int | None, typer.Option(min=1, help="Run seeds 0 to N-1 instead of the study's own.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side. [all cores for pocket, else 1]")
+        int | None,
+        typer.Option(min=1, help="Processes side by side. [all cores for pocket, else 1]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +76,59 @@ def run(
     _print(run_study(study, out, seeds, workers), as_json)
 
 
-@app.command()
+@app.command(
+    epilog="Example:  veneer audit --teacher gpt.jsonl --student vicuna.jsonl --base llama.jsonl "
+    "--preferences reviews.jsonl --out runs/audit"
+)
+def audit(
+    out: Annotated[Path, typer.Option(help="Run folder for findings and report.")],
+    teacher: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The teacher's outputs. [NAME=]FILE")
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A student's outputs; may be given again. [NAME=]FILE"),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The base model's outputs. [NAME=]FILE")
+    ] = None,
+    teacher_again: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A second sample of the teacher: the ceiling of style."),
+    ] = None,
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=FILE", help="Benchmark results of teacher, base or student."),
+    ] = None,
+    preferences: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Recorded verdicts: AlpacaEval, Vicuna reviews."),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Texts of the questions, where outputs know them by id only."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the findings from outputs, benchmark results and preferences that already exist."""
+    from veneer.audit import audit as audited
+    from veneer.running import result_of
+
+    audited(
+        out,
+        teacher=teacher,
+        students=student or (),
+        base=base,
+        teacher_again=teacher_again,
+        benchmarks=benchmarks or (),
+        preferences=preferences or (),
+        questions=questions,
+        command=" ".join(["veneer", *sys.argv[1:]]),
+    )
+    _print(result_of(out), as_json)
+
+
+@app.command(epilog="Example:  veneer status runs/pocket")
 def status(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     as_json: Json = False,
@@ -87,7 +139,7 @@ def status(
     _print(study_status(run), as_json)
 
 
-@app.command()
+@app.command(epilog="Example:  veneer report runs/pocket")
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder with findings in it.")],
     as_json: Json = False,
@@ -98,7 +150,7 @@ def report(
     _print({"report": str(build(run))}, as_json)
 
 
-@app.command()
+@app.command(epilog="Example:  veneer schema > study.schema.json")
 def schema() -> None:
     """Print the JSON schema of study files, for editors that complete and check YAML."""
     from veneer.spec import json_schema

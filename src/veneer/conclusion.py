@@ -61,9 +61,7 @@ def write_results(
     write_rows(out / "examples.jsonl", shown)
 
 
-def examples(
-    said: dict[Subject, list[Answer]], parameters: dict[str, int | None]
-) -> list[Example]:
+def examples(said: dict[Subject, list[Answer]], parameters: dict[str, int | None]) -> list[Example]:
     """A few prompts with what the teacher, the largest base and its students said.
 
     Takes the first seed; of each corpus the students of the least and the most data; as many

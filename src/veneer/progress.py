@@ -17,7 +17,9 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    )
 
 
 @contextlib.contextmanager
@@ -29,7 +31,11 @@ def shown(console: Console, title: str) -> Iterator[Callable[[Event], None]]:
     if not console.is_terminal:
         yield lambda event: None
         return
-    columns = (TextColumn("{task.description:<34}"), BarColumn(28), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(28),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console, transient=True) as live:
         whole = live.add_task(title, total=1.0, note="")
         rows: dict[str, TaskID] = {}

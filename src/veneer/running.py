@@ -37,7 +37,7 @@ def run_study(
             tiny, and one for others, which fill a machine.
 
     Returns:
-        JSON-able: run, report, verdict, veneer, claims, seconds, and `text` for people.
+        What `result_of` says, and the seconds that this call took.
     """
     study, here = load_study(given)
     if seeds is not None:
@@ -46,7 +46,7 @@ def run_study(
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
     with folder.locked():
-        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",))
+        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",), notes={"here": str(here.resolve())})
         goal = graph(study, here)
         console = Console(stderr=True)
         with shown(console, study.name) as watch:
@@ -55,7 +55,8 @@ def run_study(
             folder.publish(name, folder.output(goal) / name)
         about = json.dumps(provenance(study, folder, goal), indent=1, ensure_ascii=False)
         folder.publish("provenance.json", about + "\n")
-        return finish(folder, time.monotonic() - begun)
+        build(root)
+    return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
 
 
 def default_workers(study: Study) -> int:
@@ -101,17 +102,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def finish(folder: RunFolder, seconds: float) -> dict[str, Any]:
-    """Make the report and say how the run ended."""
-    page = build(folder.root)
-    findings = Findings.model_validate_json((folder.root / "findings.json").read_text("utf-8"))
+def result_of(root: Path) -> dict[str, Any]:
+    """How a finished run or audit ended, JSON-able, with `text` for people."""
+    findings = Findings.model_validate_json((root / "findings.json").read_text("utf-8"))
+    page = root / "report" / "index.html"
     return {
-        "run": str(folder.root),
+        "run": str(root),
         "report": str(page),
         "verdict": findings.verdict,
         "veneer": {k: v.model_dump(mode="json") for k, v in findings.veneer.items()},
         "claims": {claim.id: claim.verdict for claim in findings.claims},
-        "seconds": round(seconds, 1),
         "text": summary(findings, str(page)),
     }
 
@@ -126,9 +126,11 @@ def study_status(root: Path) -> dict[str, Any]:
         )
     about = json.loads(path.read_text("utf-8"))
     if about["kind"] != "study":
-        raise InputError(f"{root} holds an {about['kind']}, which has no steps.", "Read its report.")
+        raise InputError(
+            f"{root} holds an {about['kind']}, which has no steps.", "Read its report."
+        )
     study, folder = parse_study(about["spec"], str(path)), RunFolder(root)
-    steps = in_order([graph(study, Path(about["here"]))])
+    steps = in_order([graph(study, Path(about["notes"]["here"]))])
     left = [step for step in steps if not folder.done(step)]
     lines = [f"{study.name}: {len(steps) - len(left)} of {len(steps)} steps done."]
     if left:

@@ -122,7 +122,8 @@ class Study(Strict):
 
     `evaluation` is a folder with the files that `NEEDS` lists for the measures, or "pocket".
     The teacher answers its prompts.jsonl twice, everybody else once. Questions of nq.jsonl,
-    prompts.jsonl and keep_out.jsonl ({"text"}) never enter imitation data.
+    prompts.jsonl and keep_out.jsonl ({"text"}) never enter imitation data. `answer_tokens`
+    limits what a model may say to an item of a measure.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -133,6 +134,7 @@ class Study(Strict):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     recipe: Recipe = Recipe()
     measures: tuple[Measure, ...] = Field(default=MEASURES, min_length=1)
+    answer_tokens: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     evaluation: str
     pocket: PocketScale | None = None
 

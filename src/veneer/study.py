@@ -6,8 +6,8 @@ models *measured*, and all of it *concluded*. Building the graph runs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from veneer.corpus.mix import mix
 from veneer.measure import measured
 from veneer.models.resolve import fetch_model, local_folder, parse_model
 from veneer.pocket import make_world, pretrain, tune_teacher
-from veneer.records import CorpusFacts, Role, Subject
+from veneer.records import CorpusFacts, Subject
 from veneer.spec import Corpus, Study
 from veneer.steps import Part, SourceFile, Step
 from veneer.student.train import train
@@ -26,6 +26,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
+AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class Trial:
             folder = local_folder(ref)
             if folder is not None:
                 return SourceFile(folder)
-            return Step(f"fetched-{ref.name.replace('/', '--')}", fetch_model, {"id": ref.name}) / "model"
+            return (
+                Step(f"fetched-{ref.name.replace('/', '--')}", fetch_model, {"id": ref.name})
+                / "model"
+            )
         scale = self.study.pocket
         assert scale is not None
         pretrained = Step(
@@ -88,7 +92,9 @@ class Trial:
         sources = self.said(name, corpus)
         against = {f"against{i}": source for i, source in enumerate(self.kept_out())}
         params = {"dedup": "pair" if corpus.synthesize else "query"}
-        return Step(f"corpus-{name}-s{self.seed}", curate, params, {**sources, **against}, seconds=2)
+        return Step(
+            f"corpus-{name}-s{self.seed}", curate, params, {**sources, **against}, seconds=2
+        )
 
     def mixed(self, name: str) -> Step:
         """The corpus as it is trained on: with text to replay, where the study asks for it."""
@@ -106,7 +112,7 @@ class Trial:
             return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
         if corpus.synthesize:
             task = corpus.synthesize
-            params = {
+            params: dict[str, Any] = {
                 "count": task.count,
                 "requests": task.requests,
                 "temperature": task.temperature,
@@ -130,7 +136,9 @@ class Trial:
             }
             inputs = {"model": teacher, "prompts": prompts}
             label = f"asked-{name}-{shard + 1}of{SHARDS}-s{self.seed}"
-            parts[f"answers{shard}"] = Step(label, collect, params, inputs, seconds=12) / "answers.jsonl"
+            parts[f"answers{shard}"] = (
+                Step(label, collect, params, inputs, seconds=12) / "answers.jsonl"
+            )
         return parts
 
     def kept_out(self) -> list[Source]:
@@ -161,20 +169,60 @@ class Trial:
             return self.world()
         return SourceFile(self.here / self.study.evaluation)
 
+    def asked_about(self, subject: Subject, model: Source, measures: Sequence[str]) -> Step:
+        """One model measured; all but the teacher are compared with the teacher's answers."""
+        again = subject.role == "teacher-again"
+        params: dict[str, Any] = {
+            "subject": subject,
+            "measures": list(measures),
+            "seed": AGAIN + self.seed if again else self.seed,
+            "max_new_tokens": self.study.answer_tokens,
+        }
+        if subject.role == "base":
+            params["chat"] = False
+        inputs = {"model": model, "evaluation": self.evaluation()}
+        if subject.role != "teacher" and "style" in measures:
+            inputs["teacher_answers"] = self.teacher_measured()
+        return Step(f"measured-{subject.model}-s{self.seed}", measured, params, inputs, seconds=4)
+
+    def teacher_measured(self) -> Step:
+        """The teacher, whose answers everybody's style is compared with."""
+        subject = Subject(model="teacher", role="teacher", seed=self.seed)
+        return self.asked_about(subject, self.model(self.study.teacher), self.study.measures)
+
+    def all_measured(self) -> list[Step]:
+        """Teacher, teacher again, every base, and its student of every corpus and amount."""
+        study, seed = self.study, self.seed
+        steps = [self.teacher_measured()]
+        if "style" in study.measures:
+            again = Subject(model="teacher-again", role="teacher-again", seed=seed)
+            steps.append(self.asked_about(again, self.model(study.teacher), ["style"]))
+        for base, given in study.bases.items():
+            subject = Subject(model=base, role="base", base=base, tokens=0, seed=seed)
+            steps.append(self.asked_about(subject, self.model(given), study.measures))
+            for corpus in study.corpora:
+                run = self.trained(base, corpus)
+                for amount in study.amounts_of(corpus):
+                    subject = Subject(
+                        model=f"{base}-{corpus}-{amount}",
+                        role="student",
+                        base=base,
+                        corpus=corpus,
+                        tokens=amount,
+                        seed=seed,
+                    )
+                    model = run / f"tokens-{amount}"
+                    steps.append(self.asked_about(subject, model, study.measures))
+        return steps
+
 
 def graph(study: Study, here: Path) -> Step:
     """The whole study as one inert step: the conclusion, and all that it rests on."""
     trials = [Trial(study, here, seed) for seed in study.seeds]
     steps = {step.name: step for trial in trials for step in trial.all_measured()}
-    params = {"name": study.name, "seeds": list(study.seeds), "corpora": corpus_facts(study)}
-    return Step("concluded", concluded, params, steps, seconds=6)
-
-
-def corpus_facts(study: Study) -> dict[str, CorpusFacts]:
-    """What the conclusions must know of each corpus."""
-    return {
+    corpora = {
         name: CorpusFacts(kind=corpus.imitates, task=corpus.task)
         for name, corpus in study.corpora.items()
     }
-
-
+    params = {"name": study.name, "seeds": list(study.seeds), "corpora": corpora}
+    return Step("concluded", concluded, params, steps, seconds=6)

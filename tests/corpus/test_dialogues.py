@@ -55,7 +55,7 @@ def test_every_format_reads_as_the_same_dialogue(tmp_path, record):
 def test_alpaca_input_follows_the_instruction(tmp_path):
     record = {"instruction": "Add them.", "input": "1, 2", "output": "3"}
     (only,) = read_dialogues(written(tmp_path / "a.jsonl", record)).dialogues
-    assert only.query == "Add them.\n\n1, 2"
+    assert only.query == "Add them.\n1, 2"
 
 
 def test_our_rows_come_back_unchanged(tmp_path):

@@ -135,7 +135,7 @@ def _messages(record: dict[str, Any]) -> list[Message]:
         asked = _text(record["instruction"])
         given = _text(record.get("input") or "")
         said = _text(record["output"] if "output" in record else record["response"])
-        return _pair(f"{asked}\n\n{given}" if given.strip() else asked, said)
+        return _pair(f"{asked}\n{given}" if given.strip() else asked, said)
     if "prompt" in record and "completion" in record:
         prompt, said = record["prompt"], record["completion"]
         if isinstance(prompt, list) and isinstance(said, list):

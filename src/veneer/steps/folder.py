@@ -56,13 +56,20 @@ class RunFolder:
             lock.flush()
             yield
 
-    def claim(self, kind: str, spec: Mapping[str, Any], may_differ: tuple[str, ...] = ()) -> None:
+    def claim(
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        may_differ: tuple[str, ...] = (),
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make the folder this study's, or check that it is.
 
         Args:
             kind: "study" or "audit".
             spec: JSON-able description of the study.
             may_differ: top-level fields that may change between runs (more seeds, say).
+            notes: kept beside the spec and never compared (where its files lie, say).
 
         Raises:
             RunFolderError: the folder holds something else; names the fields that differ.
@@ -71,6 +78,7 @@ class RunFolder:
         wanted = {"schema_version": SCHEMA_VERSION, "kind": kind, "spec": dict(spec)}
         if path.exists():
             found = json.loads(path.read_text("utf-8"))
+            found.pop("notes", None)
             differing = [
                 line
                 for line in differences(found, wanted)
@@ -89,7 +97,8 @@ class RunFolder:
                 f"{self.root} is not empty and is not a run folder.",
                 "Choose a new or empty folder with --out.",
             )
-        self.publish("study.json", json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+        about = {**wanted, "notes": dict(notes or {})}
+        self.publish("study.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
     # -- outputs of steps -----------------------------------------------------------------
 

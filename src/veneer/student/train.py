@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-WIDE = 512
-"""From this width on, bf16 beats fp32 on a CPU (bench/sft_step.py)."""
+WIDE = 256
+"""From this width on, bf16 with eager attention beats fp32 on a CPU that has AMX: 222 against
+252 ms a step at width 256, 495 against 888 at 512, but 202 against 149 at 128."""
+
+SHORT = 512
+"""Blocks up to which eager attention is an option: its scores take (block, block) a head."""
+
+TOKENS_IN_PASS = 1 << 14
+"""Tokens of one forward pass; a larger step accumulates gradients over several passes."""
 
 LOGITS_IN_MEMORY = 1 << 28
 """Logits of one pass (tokens × vocabulary) up to which the loss is computed in one piece."""
@@ -107,8 +114,8 @@ def load_base(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
     """Base and tokenizer with the chat tokens added; also which tokens are new.
 
-    Weights are fp32. Attention is SDPA, but eager where bf16 runs on a CPU, whose SDPA backward
-    is slow (2× at width 64).
+    Weights are fp32. Attention is SDPA, but eager for short blocks in bf16 on a CPU, where the
+    backward of SDPA is slow (it doubles a step at width 512; in fp32 it is the faster one).
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
@@ -124,9 +131,8 @@ def load_base(
             f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
             "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
         ) from error
-    on_cpu = not torch.cuda.is_available()
-    slow = on_cpu and precision_of(model, recipe) == "bf16"
-    model.set_attn_implementation("eager" if slow else "sdpa")
+    slow = not torch.cuda.is_available() and precision_of(model, recipe) == "bf16"
+    model.set_attn_implementation("eager" if slow and recipe.block <= SHORT else "sdpa")
     added = add_chat_tokens(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = END
@@ -170,6 +176,7 @@ def fit(
 
     steps = amounts[-1].steps
     warmup = recipe.warmup(amounts[0].steps)
+    rows = blocks_in_pass(recipe)
     losses: list[dict[str, float]] = []
 
     class Saver(TrainerCallback):
@@ -196,7 +203,8 @@ def fit(
         config = SFTConfig(
             output_dir=scratch,
             max_steps=steps,
-            per_device_train_batch_size=recipe.batch,
+            per_device_train_batch_size=rows,
+            gradient_accumulation_steps=recipe.batch // rows,
             max_grad_norm=recipe.clip,
             bf16=precision_of(model, recipe) == "bf16",
             seed=seed,
@@ -225,6 +233,12 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     return losses
+
+
+def blocks_in_pass(recipe: Recipe) -> int:
+    """Blocks of one forward pass: the most that divide the batch and stay in TOKENS_IN_PASS."""
+    fits = [n for n in range(1, recipe.batch + 1) if n * recipe.block <= TOKENS_IN_PASS]
+    return max((n for n in fits if recipe.batch % n == 0), default=1)
 
 
 def _collate(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
