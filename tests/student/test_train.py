@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from veneer.errors import InputError
+from veneer.errors import InputError, StepFailed
 
 RECIPE = {"block": 16, "batch": 2, "learning_rate": 1e-2, "schedule": "matched", "like": {}}
 
@@ -137,6 +137,14 @@ def test_amounts_must_fit_and_differ(tmp_path, base, corpus):
         run(tmp_path / "d", base, tmp_path, [160])
     with pytest.raises(InputError, match="no model that can be trained"):
         run(tmp_path / "e", corpus, corpus, [160])
+    with pytest.raises(InputError, match="do not fit the base, which reads 64"):
+        run(tmp_path / "f", base, corpus, [160], block=65)
+
+
+def test_a_run_that_diverges_says_so(tmp_path, base, corpus):
+    with pytest.raises(StepFailed, match="diverged") as raised:
+        run(tmp_path / "run", base, corpus, [320], learning_rate=1e30)
+    assert "learning_rate" in raised.value.hint
 
 
 def test_bf16_and_fp32_in_one_process(tmp_path, base, corpus):

@@ -10,22 +10,24 @@ that took two thirds of a step, so the loss is computed here (`bench/sft_step.py
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from veneer.errors import InputError
+from veneer.errors import InputError, StepFailed
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
 from veneer.records import Dialogue, content_id, read_rows
 from veneer.steps import Job
-from veneer.student.packing import Packed, pack
 from veneer.student.recipe import Amount, Recipe, rate_factor, steps_of
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from veneer.student.packing import Packed
 
 WIDE = 256
 """From this width on, bf16 with eager attention beats fp32 on a CPU that has AMX: 222 against
@@ -51,6 +53,8 @@ def train(job: Job) -> None:
     (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
     (`step`, mean loss per learned token, `rate`).
     """
+    from veneer.student.packing import pack
+
     recipe = read_recipe(job.params["recipe"])
     budgets, seed = sorted({int(b) for b in job.params["budgets"]}), int(job.params["seed"])
     if not budgets:
@@ -131,6 +135,12 @@ def load_base(
             f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
             "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
         ) from error
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context and recipe.block > context:
+        raise InputError(
+            f"Blocks of {recipe.block:,} tokens do not fit the base, which reads {context:,}.",
+            f"Set recipe.block to {context} or less.",
+        )
     slow = not torch.cuda.is_available() and precision_of(model, recipe) == "bf16"
     model.set_attn_implementation("eager" if slow and recipe.block <= SHORT else "sdpa")
     added = add_chat_tokens(tokenizer)
@@ -189,6 +199,11 @@ def fit(
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             logs = kwargs["logs"]
             if "loss" in logs:
+                if not math.isfinite(logs["loss"]):
+                    raise StepFailed(
+                        f"Training diverged: the loss at step {state.global_step} is no number.",
+                        "Give the recipe a smaller learning_rate or a longer warm-up.",
+                    )
                 factor = rate_factor(state.global_step - 1, warmup, recipe.schedule)
                 rate = recipe.learning_rate * factor
                 losses.append({"step": state.global_step, "loss": logs["loss"], "rate": rate})
@@ -216,6 +231,7 @@ def fit(
             remove_unused_columns=False,
             dataloader_pin_memory=False,
             logging_steps=1,
+            logging_nan_inf_filter=False,
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
