@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -17,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -42,7 +41,16 @@ def parse_tokens(value: Any) -> Any:
     return value
 
 
-Tokens = Annotated[int, BeforeValidator(parse_tokens), Field(gt=0)]
+def _named_scale(value: Any) -> Any:
+    return pocket_scale(value) if isinstance(value, str) else value
+
+
+Tokens = Annotated[
+    int, BeforeValidator(parse_tokens, json_schema_input_type=int | str), Field(gt=0)
+]
+Scale = Annotated[
+    PocketScale, BeforeValidator(_named_scale, json_schema_input_type=str | PocketScale)
+]
 
 
 class Strict(BaseModel):
@@ -136,12 +144,7 @@ class Study(Strict):
     measures: tuple[Measure, ...] = Field(default=MEASURES, min_length=1)
     answer_tokens: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     evaluation: str
-    pocket: PocketScale | None = None
-
-    @field_validator("pocket", mode="before")
-    @classmethod
-    def _named_scale(cls, value: Any) -> Any:
-        return pocket_scale(value) if isinstance(value, str) else value
+    pocket: Scale | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Study:
@@ -256,26 +259,27 @@ def _explain(error: Any) -> str:
     if error["type"] == "missing":
         return f"{where} is missing."
     message = error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], str | int | float) and repr(error["input"]) not in message:
+        message = f"{error['input']!r} was given. {message}"
     return f"{where}: {message}." if where else f"{message}."
 
 
 def _keys_at(place: list[str]) -> list[str]:
     """Known keys of the model at a place in the file."""
-    model: Any = Study
+    here: Any = Study
     for part in place:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            by_key = {f.alias or n: f.annotation for n, f in model.model_fields.items()}
-            model = by_key.get(part)
-        models = [a for a in _flatten(model) if isinstance(a, type) and issubclass(a, BaseModel)]
-        model = models[0] if models else model
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return [f.alias or n for n, f in model.model_fields.items()]
-    return []
+        if _is_model(here):
+            by_key = {f.alias or name: f.annotation for name, f in here.model_fields.items()}
+            here = by_key.get(part)
+        else:  # an entry of a mapping or a list
+            here = get_args(here)[-1] if get_args(here) else None
+        if not _is_model(here) and get_origin(here) not in (dict, list, tuple):
+            here = next((option for option in get_args(here) if _is_model(option)), here)
+    return [f.alias or name for name, f in here.model_fields.items()] if _is_model(here) else []
 
 
-def _flatten(annotation: Any) -> list[Any]:
-    arguments = get_args(annotation)
-    return [annotation, *(x for a in arguments for x in _flatten(a))]
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def json_schema() -> dict[str, Any]:
