@@ -11,7 +11,7 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +34,7 @@ from veneer.measure.recorded import (
     split_claim,
     with_prompts,
 )
+from veneer.measure.style import style_sheets
 from veneer.records import (
     Aggregate,
     Answer,
@@ -50,8 +51,6 @@ from veneer.records import (
 
 EXAMPLES = 12
 ROLES: tuple[Role, ...] = ("teacher", "teacher-again", "base", "student")
-
-StyleScorer = Callable[[Sequence[Answer], Sequence[Answer], Subject], list[ScoreSheet]]
 
 
 @dataclass
@@ -214,7 +213,6 @@ def _measure_style(case: Case) -> None:
     teacher = next((file for role, file in case.outputs if role == "teacher"), None)
     if teacher is None:
         return
-    style_sheets: StyleScorer = import_module("veneer.measure.style").style_sheets
     case.joins.append(of_teacher(teacher))
     for (role, file), (name, subject) in zip(case.outputs, case.subjects.items(), strict=True):
         if role == "teacher":

@@ -26,8 +26,8 @@ from veneer.models.resolve import parse_model
 from veneer.pocket.scale import PocketScale, pocket_scale
 from veneer.student.recipe import Recipe
 
-MEASURES = ("nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity")
 Measure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 SUFFIXES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 BUILT_IN = {"pocket": Path(__file__).parent / "pocket" / "study.yaml"}
 

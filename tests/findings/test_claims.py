@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from veneer.findings import conclude
-from veneer.findings.claims import LITTLE, STATEMENTS
+from veneer.findings.claims import STATEMENTS
+from veneer.findings.thresholds import LITTLE
 from veneer.records import Aggregate, CorpusFacts, ScoreSheet, StudyFacts, Subject
 
 ORDER = [

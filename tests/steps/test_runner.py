@@ -79,6 +79,15 @@ def test_identity_is_what_decides_the_result():
     assert (total / "n").fingerprint != total.fingerprint
 
 
+def test_one_output_serves_steps_that_differ_in_name_only(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    same = [Step(name, write_number, {"n": 2}) for name in ("first", "second")]
+    total = Step("sum", add, {}, {"a": same[0], "b": same[1]})
+    run_steps([total, Step("more", add, {}, {"c": same[1] / "."})], folder)
+    assert (folder.output(total) / "n").read_text() == "4"
+    assert len(list(folder.steps.iterdir())) == 3
+
+
 def test_a_source_file_is_known_by_content_not_by_place(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("same")

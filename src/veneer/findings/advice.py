@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from veneer.findings.claims import LITTLE
+from veneer.findings.thresholds import LITTLE
 from veneer.findings.wording import share
 from veneer.records import Advice, Claim, Estimate, Forecast, Verdict
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veneer.findings.advice import advice
-from veneer.findings.claims import LITTLE, claims
+from veneer.findings.claims import claims
 from veneer.findings.estimate import estimates
 from veneer.findings.forecast import forecasts
 from veneer.findings.gap import gap_table
-from veneer.findings.grid import AGAIN, TEACHER, Cell, Grid
+from veneer.findings.grid import AGAIN, TEACHER, Cell, Grid, base_of
 from veneer.findings.resample import Sampled, Score, interval, undefined
+from veneer.findings.thresholds import LITTLE
 from veneer.findings.wording import label, movement, points, rests_on, share
 from veneer.records import Estimate, Findings, Measurement, StudyFacts
 
@@ -66,13 +67,14 @@ def write_findings(path: Path, findings: Findings) -> None:
 
 
 def subject_of_verdict(grid: Grid) -> Cell | None:
-    """The student that the verdict speaks of: broad, largest base, most data."""
-    corpus = grid.broad()
-    for base in reversed(grid.bases()):
-        student = grid.most(corpus, base)
-        if student is not None:
-            return student
-    return grid.most(corpus, None)
+    """The student that the verdict speaks of: broad, largest base, most data.
+
+    A smaller base stands in where nothing can be said of the largest.
+    """
+    students = grid.fullest(grid.broad())[::-1]
+    counted = [*grid.counted("style"), *grid.counted("capability")]
+    told = (s for s in students if any(grid.gap(s, metric).defined for metric in counted))
+    return next(told, students[0] if students else None)
 
 
 def veneer_pair(grid: Grid) -> tuple[Sampled, Sampled]:
@@ -81,9 +83,10 @@ def veneer_pair(grid: Grid) -> tuple[Sampled, Sampled]:
     if student is None:
         why = undefined("there is no student of broad imitation")
         return why, why
+    style, able = grid.counted("style"), grid.counted("capability")
     return (
-        grid.mean_gap(student, grid.counted("style")),
-        grid.mean_gap(student, grid.counted("capability")),
+        grid.mean_gap(student, style) if style else undefined("style was not measured"),
+        grid.mean_gap(student, able) if able else undefined("no benchmark was measured"),
     )
 
 
@@ -103,18 +106,18 @@ def verdict(grid: Grid, style: Sampled, able: Sampled) -> str:
         tail = f"; {change}" if change else ""
         return (
             f"{who} closed {share(style)} of the style gap; how much of the capability gap is "
-            f"undefined{_because(grid, able, 'capability')}{tail}."
+            f"undefined{_because(able)}{tail}."
         )
     if able.defined:
         return (
             f"{who} closed {share(able)} of the capability gap; how much of the style gap is "
-            f"undefined{_because(grid, style, 'style')}."
+            f"undefined{_because(style)}."
         )
     change = "; ".join(
         text for text in (_style_change(grid, student), _changes(grid, student)) if text
     )
     because = [
-        f"{family} gap undefined{_because(grid, number, family)}"
+        f"{family} gap undefined{_because(number)}"
         for family, number in (("style", style), ("capability", able))
     ]
     no_share = f"no share of a gap can be given: {', '.join(because)}"
@@ -148,17 +151,13 @@ def _meaning(style: Sampled, able: Sampled) -> str:
     return "the intervals are too wide to say how deep the imitation goes"
 
 
-def _because(grid: Grid, number: Sampled, family: str) -> str:
-    if not grid.counted(family):  # type: ignore[arg-type]
-        return (
-            " (no benchmark was measured)" if family == "capability" else " (it was not measured)"
-        )
+def _because(number: Sampled) -> str:
     return f" ({'; '.join(number.notes)})" if number.notes else ""
 
 
 def _style_change(grid: Grid, student: Cell) -> str:
     """student − base in mean style score, in words."""
-    base = Cell("base", student.base, None, 0)
+    base = base_of(student)
     gain = grid.mean_difference(student, base, grid.counted("style"))
     if not gain.defined:
         return ""
@@ -169,7 +168,7 @@ def _changes(grid: Grid, student: Cell) -> str:
     """student − base on each benchmark, in words."""
     parts = []
     for metric in grid.counted("capability"):
-        gain = grid.difference(student, Cell("base", student.base, None, 0), metric)
+        gain = grid.difference(student, base_of(student), metric)
         if gain.defined:
             told = f"student − base = {points(gain)} ({rests_on(gain)}), {movement(gain)}"
             parts.append(f"on {label(metric)} {told}")

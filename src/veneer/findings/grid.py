@@ -43,6 +43,11 @@ class Metric(NamedTuple):
     metric: str
 
 
+def base_of(student: Cell) -> Cell:
+    """The cell of a student's base."""
+    return Cell("base", student.base, None, 0)
+
+
 TEACHER = Cell("teacher")
 AGAIN = Cell("teacher-again")
 
@@ -141,6 +146,16 @@ class Grid:
         found = self.students(corpus, base)
         return found[-1] if found else None
 
+    def ends(self, corpus: str | None, base: str | None) -> tuple[Cell, Cell] | None:
+        """A base's students of the least and of the most data, where these differ."""
+        found = [c for c in self.students(corpus, base) if c.tokens]
+        return (found[0], found[-1]) if len(found) > 1 else None
+
+    def fullest(self, corpus: str | None) -> list[Cell]:
+        """The student of the most data for each base, or of no known base."""
+        found = [student for b in self.bases() if (student := self.most(corpus, b))]
+        return found or [student for student in [self.most(corpus, None)] if student]
+
     def name_of(self, cell: Cell) -> str:
         """The model's own name, where the cell has one (runs over seeds share it or have none)."""
         names = {
@@ -174,7 +189,7 @@ class Grid:
 
     def gap(self, student: Cell, metric: Metric) -> Sampled:
         """Gap closed by a student on a metric; undefined by the rule of `ratio`."""
-        base, ceiling = Cell("base", student.base, None, 0), ceiling_of(metric.measure)
+        base, ceiling = base_of(student), ceiling_of(metric.measure)
         for cell, name in ((base, "the base"), (ceiling, _NAMES[ceiling])):
             if not self.scores(cell, metric):
                 return undefined(f"{name} was not measured")

@@ -23,12 +23,11 @@ _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """1 − ∏_{i=n−c+1}^{n} (1 − k/i) for `c` of `n` samples right; None where k > n."""
+    """1 − C(n−c, k)/C(n, k) for `c` of `n` samples right; None where k > n."""
     if k > n:
         return None
-    if n - c < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
+    every = math.comb(n, k)
+    return (every - math.comb(n - c, k)) / every
 
 
 def code_of(problem: Item, answer: str) -> str:

@@ -67,7 +67,7 @@ def wait(child: int, listen: int, limits: dict[str, Any]) -> tuple[bytes, str]:
     """What the child said until it ended, and why it was ended early, if it was."""
     start = time.monotonic()
     handle = os.pidfd_open(child)
-    said, late, idle, busy = b"", "", 0.0, -1
+    said, late, idle, busy = b"", "", 0.0, -1.0
     while True:
         ready, _, _ = select.select([listen, handle], [], [], TICK)
         if listen in ready:
@@ -79,10 +79,12 @@ def wait(child: int, listen: int, limits: dict[str, Any]) -> tuple[bytes, str]:
                 time.sleep(TICK / 10)
         if handle in ready:
             break
-        state, ticks = activity(child)
-        idle = idle + TICK if state != "R" and ticks == busy and not ready else 0.0
-        busy = ticks
-        if idle > limits["idle_seconds"]:
+        running, seconds = activity()
+        idle = idle + TICK if not running and seconds == busy and not ready else 0.0
+        busy = seconds
+        if busy > limits["cpu_seconds"]:
+            late = "out of CPU time"
+        elif idle > limits["idle_seconds"]:
             late = "waited without computing"
         elif time.monotonic() - start > limits["wall_seconds"]:
             late = "out of time"
@@ -103,14 +105,28 @@ def wait(child: int, listen: int, limits: dict[str, Any]) -> tuple[bytes, str]:
     return said, late
 
 
-def activity(child: int) -> tuple[str, int]:
-    """State letter and CPU ticks of a process; ("R", -1) where /proc does not tell."""
+def activity() -> tuple[bool, float]:
+    """Whether any process of the program runs, and the CPU seconds of all of them together.
+
+    Counted over everything in the sandbox but its first process and the keeper: a program that
+    forks shares one budget. (True, -1) where /proc does not tell.
+    """
+    ours = {"1", str(os.getpid()), str(os.getppid())}
+    running, ticks = False, 0
     try:
-        with open(f"/proc/{child}/stat", encoding="utf-8", errors="replace") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return fields[0], int(fields[11]) + int(fields[12])
+        for name in os.listdir("/proc"):
+            if not name.isdigit() or name in ours:
+                continue
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+                    fields = stat.read().rpartition(")")[2].split()
+            except OSError:
+                continue  # ended meanwhile
+            running |= fields[0] == "R"
+            ticks += sum(map(int, fields[11:15]))
     except (OSError, IndexError, ValueError):
-        return "R", -1
+        return True, -1.0
+    return running, ticks / os.sysconf("SC_CLK_TCK")
 
 
 def perform(job: dict[str, str], home: str, limits: dict[str, Any], ask: int, tell: int) -> None:

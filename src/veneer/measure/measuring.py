@@ -50,7 +50,7 @@ def measured(job: Job) -> None:
     from veneer.models.local import LocalModel
 
     params, out = job.params, job.out
-    subject = Subject.model_validate(params["subject"])
+    subject = trained_on(Subject.model_validate(params["subject"]), Path(job.inputs["model"]))
     measures = _known(params["measures"])
     data = Path(job.inputs["evaluation"])
     files: Mapping[str, str] = params.get("files") or {}
@@ -104,6 +104,18 @@ def measured(job: Job) -> None:
         sheets += toxicity_sheets(answers, lexicon(data / words), subject)
     write_rows(out / "sheets.jsonl", sheets)
     job.progress(10, 10)
+
+
+def trained_on(subject: Subject, model: Path) -> Subject:
+    """The subject with its true number of tokens, where the model's folder says it.
+
+    Training rounds a data amount to whole steps and writes trained_on.json beside the weights.
+    """
+    path = model / "trained_on.json"
+    if not path.is_file():
+        return subject
+    tokens = json.loads(path.read_text(encoding="utf-8"))["tokens"]
+    return subject.model_copy(update={"tokens": tokens})
 
 
 def answers_to(

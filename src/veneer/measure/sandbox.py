@@ -149,6 +149,8 @@ def _run(programs: Sequence[Program], limits: Limits) -> subprocess.CompletedPro
             check=False,
             **as_nobody,  # type: ignore[call-overload]
         )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
     except subprocess.TimeoutExpired as late:
         heard = late.stdout or b""
         text = heard.decode("utf-8", "replace") if isinstance(heard, bytes) else heard

@@ -6,6 +6,7 @@ they are; an undefined value has no bar, only the reason.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -103,7 +104,7 @@ def bars_figure(findings: Findings) -> Figure:
     laid = two_bars(findings)
     figure = Figure(figsize=(7, 2.3), facecolor=palette.PAPER)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.19, 0.17, 0.59, 0.66))
+    axes = figure.add_axes((0.18, 0.17, 0.58, 0.66))
     axes.set_xlim(0, 100)
     axes.set_ylim(-0.6, 1.6)
     axes.axis("off")
@@ -114,22 +115,24 @@ def bars_figure(findings: Findings) -> Figure:
     for y, bar in zip((1, 0), laid.bars, strict=True):
         axes.text(-3, y + 0.1, bar.name, ha="right", va="center", fontsize=12, fontweight="bold")
         axes.text(-3, y - 0.27, bar.gloss, ha="right", va="center", fontsize=8, color=palette.MUTED)
-        axes.text(103, y + 0.1, bar.value, ha="left", va="center", fontsize=15, fontweight="bold",
-                  color=palette.accent(bar.side))  # fmt: skip
-        below = f"{bar.interval}, {bar.counted}" if bar.defined else bar.counted
-        axes.text(103, y - 0.3, below, ha="left", va="center", fontsize=7.5, color=palette.MUTED)
+        colour = palette.accent(bar.side) if bar.defined else palette.MUTED
+        axes.text(103, y + 0.12, bar.value, va="center", fontsize=15 if bar.defined else 11,
+                  fontweight="bold", color=colour)  # fmt: skip
+        below = f"{bar.interval}\n{bar.counted}" if bar.defined else bar.counted
+        axes.text(103, y - 0.1, below, va="top", fontsize=7.5, color=palette.MUTED, linespacing=1.4)
         axes.barh(y, 100, height=0.52, color=palette.GRID, alpha=0.45, zorder=0)
         if not bar.defined:
-            axes.text(laid.zero + 2, y, bar.note[:70], va="center", fontsize=8, style="italic",
-                      color=palette.MUTED)  # fmt: skip
+            why = textwrap.shorten(bar.note or "the records give no reason", 150, placeholder=" …")
+            axes.text(2, y, textwrap.fill(why, 68), va="center", fontsize=7.5, color=palette.MUTED)
             continue
-        colour = palette.accent(bar.side)
         axes.barh(y, bar.width, left=bar.left, height=0.52, color=colour, zorder=2)
         if bar.low is not None and bar.high is not None:
-            axes.plot([bar.low, bar.high], [y, y], color=palette.INK, linewidth=1.4, zorder=3)
+            for tone, width in ((palette.PAPER, 3.0), (palette.INK, 1.3)):
+                axes.plot([bar.low, bar.high], [y, y], color=tone, linewidth=width, zorder=3,
+                          solid_capstyle="butt")  # fmt: skip
             for x, cut, mark in ((bar.low, bar.cut_low, 4), (bar.high, bar.cut_high, 5)):
                 axes.plot([x], [y], marker=mark if cut else "|", markersize=8,
                           color=palette.INK, zorder=3)  # fmt: skip
-    figure.text(0.19, 0.93, "Share of the gap to the teacher that imitation closed",
+    figure.text(0.18, 0.93, "Share of the gap to the teacher that imitation closed",
                 fontsize=9, color=palette.MUTED, va="center")  # fmt: skip
     return figure

@@ -101,7 +101,7 @@ def panel_svg(panel: Panel) -> str:
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
     """A figure's files: `<id>.svg` and `<id>.png` (200 dots an inch, on white)."""
-    return files(drawing.id, lambda: _figure(drawing.rows))
+    return files(drawing.id, lambda: _figure(drawing.rows, margin=0.15))
 
 
 def files(name: str, make: Callable[[], Figure]) -> dict[str, bytes]:
@@ -143,12 +143,12 @@ def inline(svg: str, name: str) -> str:
 # ---- one panel ----------------------------------------------------------------------------
 
 
-def _figure(rows: Sequence[Sequence[Panel]]) -> Figure:
+def _figure(rows: Sequence[Sequence[Panel]], margin: float = 0.0) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(len(row) for row in rows)
-    wide, high = columns * WIDTH, len(rows) * HEIGHT
+    wide, high = columns * WIDTH + 2 * margin, len(rows) * HEIGHT + 2 * margin
     figure = Figure(figsize=(wide, high), facecolor=palette.PAPER)
     FigureCanvasAgg(figure)
     for i, row in enumerate(rows):
@@ -157,8 +157,8 @@ def _figure(rows: Sequence[Sequence[Panel]]) -> Figure:
             right = min(max(right, 0.3), 1.2)
             axes = figure.add_axes(
                 (
-                    (j * WIDTH + _LEFT) / wide,
-                    1 - ((i + 1) * HEIGHT - _BOTTOM) / high,
+                    (margin + j * WIDTH + _LEFT) / wide,
+                    1 - (margin + (i + 1) * HEIGHT - _BOTTOM) / high,
                     (WIDTH - _LEFT - right) / wide,
                     (HEIGHT - _TOP - _BOTTOM) / high,
                 )

@@ -87,7 +87,20 @@ def gap_figure(grid: Grid) -> tuple[Drawing | None, list[str]]:
         f"The largest base, {base}, trained on more and more data: one line a metric, whiskers are "
         "95 % intervals. What leaves the frame is in the table of gaps closed."
     )
-    return _drawing("gap", "What more data buys: style beside capability", caption, rows), []
+    title = "What more data buys: style beside capability"
+    return _drawing("gap", title, caption, rows), _undefined_gaps(grid, base)
+
+
+def _undefined_gaps(grid: Grid, base: str | None) -> list[str]:
+    """A line a metric of the gap figure that has an undefined gap, with the reason."""
+    found = {
+        f"Gap closed on {short_metric(g.measure, g.metric)}, {base}: undefined"
+        + (f" ({g.note})." if g.note else "."): None
+        for g in grid.gaps
+        if g.base == base and g.corpus in grid.broad and g.family in ("style", "capability")
+        and not (g.defined and g.value is not None)
+    }  # fmt: skip
+    return list(found)
 
 
 def figure1(grid: Grid) -> tuple[Drawing | None, list[str]]:
@@ -140,7 +153,7 @@ def figure3(grid: Grid) -> tuple[Drawing | None, list[str]]:
     drawing = _drawing(
         "figure3",
         "Figure 3 · What raters or a judge prefer",
-        "How often a student’s answer is preferred to the teacher’s, over the same prompts.",
+        "How often a student’s answer is preferred to its opponent’s, over the same prompts.",
         rows,
     )
     lines = ["Figure 3: preference was measured at one point only; it is in the table."]

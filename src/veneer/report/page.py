@@ -47,11 +47,11 @@ def folder_files(run: Run) -> dict[str, bytes]:
 
 
 def _tables(grid: Grid, run: Run, drawn: set[str]) -> list[tables.Table]:
-    found = [tables.score_table(grid, run.findings, "capability")]
+    found = [tables.score_table(grid, "capability")]
     if "figure3" not in drawn:
-        found.append(tables.score_table(grid, run.findings, "preference"))
+        found.append(tables.score_table(grid, "preference"))
     if "figure5" not in drawn:
-        found.append(tables.score_table(grid, run.findings, "toxicity"))
+        found.append(tables.score_table(grid, "toxicity"))
     if grid.bases:
         for base in reversed(grid.bases):
             name = "table2" if base == grid.largest else f"table2-{_slug(base)}"
@@ -91,6 +91,7 @@ def context(
 ) -> dict[str, Any]:
     """What the template shows, section by section."""
     facts, provenance = run.facts, run.provenance
+    kind = str(provenance.get("kind", "study"))
     missing = list(drawn.missing)
     if not any(table.id == "table1" for table in found):
         missing.append("Table 1: no benchmark was measured in this run.")
@@ -98,7 +99,8 @@ def context(
         missing.append("Table 2: style was not measured in this run.")
     return {
         "name": facts.name,
-        "kind": str(provenance.get("kind", "study")),
+        "kind": kind,
+        "label": "" if facts.name.startswith(kind) else kind,
         "verdict": run.findings.verdict,
         "bars": bars.two_bars(run.findings),
         "gaps": evidence.gaps(run.findings),
@@ -162,6 +164,8 @@ def _answer(who: Subject, text: str) -> dict[str, str]:
         about = [who.base or "", who.corpus or "", fed, seed]
     elif who.role == "base":
         about = [who.base or ""]
+    if who.role == "student" and not who.corpus:
+        about = [who.model]
     said = " · ".join(x for x in about if x) or who.model
     said = "" if said == who.role else said
     return {"role": role_name(who.role), "key": who.role, "about": said, "text": text}
@@ -222,6 +226,7 @@ def _provenance(provenance: Mapping[str, Any], run: Run) -> dict[str, Any]:
                     "seconds": seconds if timed else 0.0,
                     "time": duration(seconds) if isinstance(seconds, int | float) else "–",
                     "inputs": _inputs(step.get("inputs")),
+                    "fingerprint": str(step.get("fingerprint", ""))[:12],
                 }
             )
     total = sum(step["seconds"] for step in steps)

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from veneer.records import Family, GapClosed, Measurement, StudyFacts
 from veneer.report.wording import family_of
 
-CAPABILITY_ORDER = ("nq", "mmlu", "humaneval", "nq-0shot")
+_ORDER = (
+    "nq", "mmlu", "humaneval", "nq-0shot", "list_agreement", "summary_agreement", "unigram_f1",
+    "unigram_recall", "length_correlation", "authoritative_tone", "non_toxicity", "refusal_rate",
+    "win_or_tie_rate", "win_rate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Grid:
     """The measurements of a run by (base, corpus, tokens), ready to be drawn.
 
     Bases are ordered by parameters (unknown ones last, by name), corpora as the study names
-    them, amounts ascending. A base's own rows have tokens 0 and no corpus.
+    them, amounts ascending. A base's own rows have tokens 0 and no corpus. A student whose
+    imitation data has no name, as in an audit, goes by its own name: `unnamed` holds these.
     """
 
     def __init__(
@@ -71,7 +76,13 @@ class Grid:
         gaps: tuple[GapClosed, ...] = (),
     ) -> None:
         self.facts = facts
-        self.rows = measurements
+        self.unnamed = {r.model for r in measurements if r.role == "student" and not r.corpus}
+        self.rows = tuple(
+            row.model_copy(update={"corpus": row.model})
+            if row.role == "student" and not row.corpus
+            else row
+            for row in measurements
+        )
         self.gaps = gaps
         names = {row.base or row.model for row in measurements if row.role == "base"}
         names |= {row.base for row in measurements if row.role == "student" and row.base}
@@ -79,7 +90,7 @@ class Grid:
         self.bases: tuple[str, ...] = tuple(
             sorted(names, key=lambda name: (sizes.get(name) or float("inf"), name))
         )
-        used = {row.corpus for row in measurements if row.role == "student" and row.corpus}
+        used = {row.corpus for row in self.rows if row.role == "student" and row.corpus}
         known = [name for name in facts.corpora if name in used]
         self.corpora: tuple[str, ...] = (*known, *sorted(used - set(known)))
 
@@ -107,13 +118,12 @@ class Grid:
         return self.bases[-1] if self.bases else None
 
     def metrics(self, family: Family) -> tuple[tuple[str, str], ...]:
-        """(measure, metric) pairs of a family, benchmarks in the paper's order."""
+        """(measure, metric) pairs of a family, in the paper's order."""
         pairs = {(r.measure, r.metric): None for r in self.rows if family_of(r.measure) == family}
 
         def order(pair: tuple[str, str]) -> tuple[int, int]:
-            measures = CAPABILITY_ORDER
-            place = measures.index(pair[0]) if pair[0] in measures else len(measures)
-            return place, list(pairs).index(pair)
+            places = [_ORDER.index(name) for name in pair if name in _ORDER]
+            return min(places, default=len(_ORDER)), list(pairs).index(pair)
 
         return tuple(sorted(pairs, key=order))
 
@@ -147,6 +157,16 @@ class Grid:
             and (r.base, r.corpus, r.tokens) == (base, corpus, tokens)
             and (r.measure, r.metric) == pair
         )
+
+    def gap(
+        self, pair: tuple[str, str], base: str | None, corpus: str | None, tokens: int | None
+    ) -> GapClosed | None:
+        """The gap that a student closed; None where the findings do not tell whose it is."""
+        alone = len(self.unnamed) == 1
+        named = (None if alone else "?") if corpus in self.unnamed else corpus
+        key = (base, named, tokens, *pair)
+        found = [g for g in self.gaps if (g.base, g.corpus, g.tokens, g.measure, g.metric) == key]
+        return found[0] if found else None
 
     def amounts(self, base: str | None, corpus: str | None) -> tuple[int, ...]:
         """The data amounts (tokens) that students of this base and corpus were trained on."""

@@ -75,7 +75,8 @@ _SCORES: dict[Family, tuple[str, str, str]] = {
     "preference": (
         "preference",
         "Preference by base and imitation data",
-        "How often an answer was preferred to the one it was compared with, over the same prompts.",
+        "How often an answer was preferred to its opponent’s, over the same prompts; the "
+        "evidence of the claims names the opponent.",
     ),
     "toxicity": (
         "toxicity",
@@ -86,7 +87,7 @@ _SCORES: dict[Family, tuple[str, str, str]] = {
 }
 
 
-def score_table(grid: Grid, findings: Findings, family: Family) -> Table | None:
+def score_table(grid: Grid, family: Family) -> Table | None:
     """Scores of one family by base and imitation data, each corpus at its largest amount.
 
     For capability this is the paper's Table 1.
@@ -94,7 +95,6 @@ def score_table(grid: Grid, findings: Findings, family: Family) -> Table | None:
     pairs = grid.metrics(family)
     if not pairs:
         return None
-    gaps = {(g.base, g.corpus, g.tokens, g.measure, g.metric): g for g in findings.gap_closed}
     rows: list[tuple[Cell, ...]] = []
 
     def add(model: str, data: str, cells: Iterable[Cell]) -> None:
@@ -106,17 +106,16 @@ def score_table(grid: Grid, findings: Findings, family: Family) -> Table | None:
         found = grid.most(pair, base, corpus)
         if found is None:
             return cell(pair[1], None)
-        return cell(pair[1], found[1], gaps.get((base, corpus, found[0], *pair)))
+        return cell(pair[1], found[1], grid.gap(pair, base, corpus, found[0]))
 
     for base in grid.bases:
         add(base, "none (base)", (cell(p[1], grid.base(p, base)) for p in pairs))
-        for corpus in (*grid.broad, *(c for c in grid.corpora if c not in grid.broad), None):
+        for corpus in (*grid.broad, *(c for c in grid.corpora if c not in grid.broad)):
             most = next(iter(reversed(grid.amounts(base, corpus))), None)
-            name = corpus or "imitation data not named"
-            data = f"{name}, {amount(most)} tokens" if most else name
+            data = f"{corpus}, {amount(most)} tokens" if most else corpus
             add(base, data, (trained(p, base, corpus) for p in pairs))
-    if any(r.role == "student" and r.base is None for r in grid.rows):
-        add("student", "base not named", (trained(p, None, None) for p in pairs))
+    for corpus in grid.corpora:
+        add("base not named", corpus, (trained(p, None, corpus) for p in pairs))
     add("teacher", "–", (cell(p[1], grid.teacher(p)) for p in pairs))
     if not rows:
         return None
@@ -125,7 +124,7 @@ def score_table(grid: Grid, findings: Findings, family: Family) -> Table | None:
         for m, k in pairs
     )
     name, title, caption = _SCORES[family]
-    header = ("base", "imitation data", *columns)
+    header = ("base", "student" if grid.unnamed else "imitation data", *columns)
     return Table(name, title, caption, header, tuple(rows), names=2)
 
 
@@ -140,7 +139,11 @@ def table2(grid: Grid, base: str | None, name: str = "table2") -> Table | None:
         amounts: tuple[int | None, ...] = grid.amounts(base, corpus) or (None,)
         for tokens in amounts:
             title = f"{amount(tokens)} tokens" if tokens else "student"
-            columns.append((f"{corpus}, {title}" if len(corpora) > 1 else title, corpus, tokens))
+            if corpus in grid.unnamed:
+                title = corpus or title
+            elif len(corpora) > 1:
+                title = f"{corpus}, {title}"
+            columns.append((title, corpus, tokens))
     rows = []
     for pair in pairs:
         made = [cell(pair[1], grid.base(pair, base) if base else _only_base(grid, pair))]
@@ -152,10 +155,9 @@ def table2(grid: Grid, base: str | None, name: str = "table2") -> Table | None:
               "teacher again")  # fmt: skip
     if len(keep) == 1:
         return None
-    whose = f" of {base}" if base else ""
-    middle = "more and more data" if len(columns) > 1 else "student"
+    middle = "more and more data" if not grid.unnamed else "student"
     return Table(
-        name, f"Table 2 · Style{whose}: base, {middle}, ceiling",
+        name, f"Table 2 · Style: {base or 'base'}, {middle}, ceiling",
         "Each answer is compared with one teacher answer to the same prompt. “Teacher again” is "
         "the teacher’s second answer: nobody can be asked to agree more than it does with itself.",
         tuple(header[i] for i in keep), tuple(tuple(row[i] for i in keep) for row in rows),

@@ -31,8 +31,8 @@ _METRICS = {
     "authoritative_tone": "Authoritative tone, according to a judge",
     "non_toxicity": "non-toxicity",
     "refusal_rate": "refusals",
-    "win_rate": "wins against the teacher",
-    "win_or_tie_rate": "rated equal or better than the teacher",
+    "win_rate": "win rate",
+    "win_or_tie_rate": "rated equal or better",
 }
 _SHORT = {
     "list_agreement": "lists",
@@ -130,10 +130,11 @@ def amount(count: float | None, digits: int = 3) -> str:
     """A count of tokens or parameters in at most `digits` significant digits: `158k`, `0.77M`."""
     if count is None:
         return "unknown"
+    rounded = float(f"{count:.{digits}g}")
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{float(f'{count / size:.{digits}g}'):g}{unit}"
-    return f"{float(f'{count:.{digits}g}'):g}"
+        if rounded >= size:
+            return f"{rounded / size:.{digits}g}{unit}"
+    return f"{rounded:g}"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from veneer.errors import RunFolderError
 from veneer.records import SCHEMA_VERSION
 from veneer.steps.graph import Part, SourceFile, Step
@@ -30,6 +32,7 @@ class RunFolder:
         self.root = root
         self.steps = root / "steps"
         self.cache = cache
+        self._places: dict[str, Path] = {}
 
     # -- whose folder it is -------------------------------------------------------------
 
@@ -103,8 +106,14 @@ class RunFolder:
     # -- outputs of steps -----------------------------------------------------------------
 
     def output(self, step: Step) -> Path:
-        """Where a step's finished output lies."""
-        return self.steps / step.folder
+        """Where a step's finished output lies; one with another name serves as well."""
+        place = self._places.get(step.fingerprint)
+        if place is None:
+            found = sorted(self.steps.glob(f"[!.]*-{step.fingerprint}"))
+            if not found:
+                return self.steps / step.folder
+            place = self._places[step.fingerprint] = found[0]
+        return place
 
     def done(self, step: Step) -> bool:
         """Whether the step's output is there, whole."""
@@ -129,9 +138,10 @@ class RunFolder:
         """Make a finished output appear, with its `step.json`, in one rename."""
         partial = self.steps / f"{PARTIAL}{step.folder}"
         about = {"schema_version": SCHEMA_VERSION, "name": step.name, "identity": step.identity}
-        text = json.dumps({**about, **record}, indent=1, ensure_ascii=False) + "\n"
+        plain = to_jsonable_python({**about, **record})
+        text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
         (partial / "step.json").write_text(text, "utf-8")
-        partial.rename(self.output(step))
+        partial.rename(self.steps / step.folder)
         if step.shared and self.cache is not None:
             self._remember(step)
 
@@ -144,7 +154,7 @@ class RunFolder:
             return False
         partial = self.partial(step)
         shutil.copytree(kept, partial, dirs_exist_ok=True)
-        partial.rename(self.output(step))
+        partial.rename(self.steps / step.folder)
         return True
 
     def _remember(self, step: Step) -> None:

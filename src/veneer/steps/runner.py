@@ -76,6 +76,7 @@ def run_steps(
                 started[step.fingerprint] = time.monotonic()
                 clock.tell("start", step, 0.0)
             if not running:
+                assert not waiting or failures, f"no step can start of {list(waiting)}"
                 break
             finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
             for fingerprint, fraction, note in _drain(inbox):

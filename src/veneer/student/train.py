@@ -39,6 +39,9 @@ SHORT = 512
 TOKENS_IN_PASS = 1 << 14
 """Tokens of one forward pass; a larger step accumulates gradients over several passes."""
 
+TRAINED_ON = "trained_on.json"
+"""Beside a student's weights: its Amount, so that a measurement knows the true tokens."""
+
 LOGITS_IN_MEMORY = 1 << 28
 """Logits of one pass (tokens × vocabulary) up to which the loss is computed in one piece."""
 
@@ -195,6 +198,8 @@ def fit(
                 if amount.steps == state.global_step:
                     model.save_pretrained(out / amount.folder)
                     tokenizer.save_pretrained(out / amount.folder)
+                    seen = json.dumps(amount.model_dump(exclude={"folder"}))
+                    (out / amount.folder / TRAINED_ON).write_text(seen + "\n")
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             logs = kwargs["logs"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from veneer.errors import InputError
 
+SUFFIXES = (".json", ".jsonl", ".gz", ".ndjson", ".txt")
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -69,7 +70,7 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
     except FileNotFoundError:
         hint = "Check the path; a model's name alone is not a file."
-        if "/" not in str(path) and not path.suffix:
+        if "/" not in str(path) and path.suffix not in SUFFIXES:
             hint = (
                 f"{path.name} looks like a model's name: give the file of its outputs "
                 f"(FILE, or {path.name}=FILE to have the name checked)."
