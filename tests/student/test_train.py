@@ -44,8 +44,8 @@ def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus, capfd)
     assert "%|" not in said.err
 
 
-@pytest.mark.parametrize("passes", [1, 2])
-def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes):
+@pytest.mark.parametrize(("passes", "in_memory"), [(1, True), (2, True), (2, False)])
+def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes, in_memory):
     """The same training written by hand: HF's own loss, torch's AdamW, no trainer."""
     import torch
 
@@ -56,6 +56,8 @@ def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes):
     from veneer.student.train import load_base
 
     monkeypatch.setattr(train, "TOKENS_IN_PASS", 32 // passes)
+    if not in_memory:
+        monkeypatch.setattr(train, "LOGITS_IN_MEMORY", 0)
     recipe = Recipe(**RECIPE)
     assert train.blocks_in_pass(recipe) == 2 // passes
     run(tmp_path / "run", base, corpus, [192], weight_decay=0.1)
@@ -157,3 +159,31 @@ def test_bf16_and_fp32_in_one_process(tmp_path, base, corpus):
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen3"])
+def test_the_loss_equals_each_familys_own(family):
+    """Gemma 2 caps its logits after the output layer, GPT-2 has biases, Llama here is untied."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from veneer.student.train import masked_loss
+
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "head_dim": 8}
+    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 24}
+    if family == "gpt2":
+        sizes = {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    if family == "gemma2":
+        sizes["final_logit_softcapping"] = 0.2
+    torch.manual_seed(0)
+    tie = family != "llama"
+    config = AutoConfig.for_model(family, tie_word_embeddings=tie, pad_token_id=0, **sizes)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    ids = torch.randint(1, 40, (3, 12))
+    labels = torch.where(torch.rand(ids.shape) < 0.5, ids, -100)
+    expected = model(input_ids=ids, labels=labels).loss
+    ours = masked_loss(model, ids, labels, None)
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-6)
+    grads = [torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, expected)]
+    for mine, theirs in zip(*grads, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
