@@ -12,7 +12,8 @@ FAMILIES = (
 )  # fmt: skip
 """Well-known model names. A file whose name starts with one says whose outputs it holds."""
 
-_FAMILY = re.compile(rf"(?<![a-z])({'|'.join(FAMILIES)})(?![a-z])[-_ ]?(\d+(?:\.\d+)?(?![\d.]*[bm]\b))?")
+_GENERATION = r"\d+(?:\.\d+)?(?![\d.]*[bm]\b)"
+_FAMILY = re.compile(rf"(?<![a-z])({'|'.join(FAMILIES)})(?![a-z])[-_ ]?({_GENERATION})?")
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[bm](?![a-z0-9])")
 _DATE = re.compile(r"(?<!\d)\d{4}(?!\d)")
 
