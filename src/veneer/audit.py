@@ -32,6 +32,7 @@ from veneer.measure.recorded import (
     read_outputs,
     read_preferences,
     split_claim,
+    stem_of,
     with_prompts,
 )
 from veneer.measure.style import style_sheets
@@ -185,18 +186,14 @@ def _by_role(given: Sequence[str]) -> list[tuple[str, Path]]:
 def _name_subjects(case: Case, results: Sequence[tuple[str, Path]]) -> None:
     """Who is who: the models of the outputs, and the base by its results if by nothing else."""
     base = next((file.model for role, file in case.outputs if role == "base"), None)
-    base = base or next((_stem(path) for role, path in results if role == "base"), None)
+    base = base or next((stem_of(path) for role, path in results if role == "base"), None)
     case.base = base
     several = sum(role == "student" for role, _ in case.outputs) > 1
     for role, file in case.outputs:
         name = file.model if file.model not in case.subjects else f"{file.model} ({role})"
         case.subjects[name] = _subject(role, file.model, base, several)
-        if _stem(file.path) != file.model and file.named_inside:
+        if stem_of(file.path) != file.model and file.named_inside:
             case.notes.append(f"{role}: {file.path.name} holds the answers of {file.model}")
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".json")[0]
 
 
 def _subject(role: Role, model: str, base: str | None, several: bool) -> Subject:
@@ -243,7 +240,7 @@ def _benchmarked(case: Case, role: str, path: Path) -> Subject:
             f"--benchmarks {role}={path}: no role and no model of this audit is called {role!r}.",
             nearest(role, known),
         )
-    name = _stem(path)
+    name = stem_of(path)
     subject = _subject(role, name, case.base, several=False)  # type: ignore[arg-type]
     case.subjects[name if name not in case.subjects else f"{name} ({role})"] = subject
     return subject

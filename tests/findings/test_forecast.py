@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import log10, sqrt
+from math import isqrt, log10, sqrt
 
 import numpy as np
 import pytest
@@ -97,6 +97,28 @@ def test_too_few_points_are_said_to_be(bases, amounts) -> None:
     assert set(found) == {"tokens"}
     assert found["tokens"].outcome.startswith("undecidable")
     assert found["tokens"].fit_error is None
+
+
+def test_sizes_and_amounts_that_vary_together_are_not_told_apart() -> None:
+    """√parameters of 100, 300, 400, 300 and amounts in step with them: one line, not a plane."""
+    sizes = {"S": 10_000, "M": 90_000, "L": 160_000, "M2": 90_000}
+    rows = [
+        Aggregate(
+            subject=Subject(
+                model=b, role="student", base=b, corpus="broad", tokens=10 ** (isqrt(p) // 100)
+            ),
+            measure="mmlu", metric="accuracy", value=0.1, standard_error=0.01, n=99,
+        )
+        for b, p in sizes.items()
+    ]  # fmt: skip
+    (found,) = conclude(StudyFacts(name="x", parameters=dict(sizes), corpora={}), rows).forecasts
+    assert "vary together" in found.outcome
+
+
+def test_totals_without_errors_have_a_forecast_without_interval() -> None:
+    found = totals(lambda t, p: 0.1 + 0.05 * log10(t), 0.5, bases=("L",), error=None)
+    assert found["tokens"].needed.value == pytest.approx(10**8, rel=1e-6)
+    assert (found["tokens"].needed.low, found["tokens"].needed.high) == (None, None)
 
 
 def test_errors_of_the_fit_are_brute_force() -> None:

@@ -39,6 +39,7 @@ class Fit:
     """
 
     def __init__(self, design: Array, quality: Array, draws: Array, sized: bool) -> None:
+        self.rank = int(np.linalg.matrix_rank(design / np.abs(design).max(axis=0)))
         solve = np.linalg.pinv(design)  # (terms, points)
         self.coefficients = solve @ quality
         self.resampled = draws @ solve.T  # (RESAMPLES, terms)
@@ -100,6 +101,9 @@ def _of_metric(grid: Grid, metric: Metric) -> list[Forecast]:
         )
         return [row("tokens", None, None, why)]
     fit = _fit(grid, found, sized)
+    if fit.rank < terms:
+        why = "undecidable: amounts and sizes vary together, so their effects cannot be told apart"
+        return [row("tokens", None, None, why)]
     ceiling_cell = ceiling_of(metric.measure)
     if not grid.scores(ceiling_cell, metric):
         return [row("tokens", fit, None, "undecidable: the ceiling was not measured")]
@@ -171,10 +175,12 @@ def _solve(
     if size(at) > BEYOND:
         return None, "beyond"
     tail = (1 - LEVEL) / 2
-    low, high = at, np.inf
-    if len(draws):
-        low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
-        low, high = min(low, at), max(high, at)
+    if not len(draws):
+        note = "no interval: the scores are totals without standard errors"
+        value = tidy(10 ** size(at))
+        return Estimate(value=value, low=None, high=None, n=points, note=note), "ahead"
+    low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
+    low, high = min(low, at), max(high, at)
     is_open = not np.isfinite(high) or size(high) > BEYOND
     estimate = Estimate(
         value=tidy(10 ** size(at)),
@@ -201,5 +207,7 @@ def _told(needed: Estimate | None, said: str, unit: str, closed: str) -> str:
         return f"the fit puts the gap as closed {closed}"
     if said == "beyond" or needed is None or needed.value is None:
         return f"the gap does not close before 10^{BEYOND:.0f} {unit}: never in practice"
+    if needed.low is None:
+        return f"the gap closes at about {needed.value:.3g} {unit}"
     high = "∞" if needed.high is None else f"{needed.high:.3g}"
     return f"the gap closes at about {needed.value:.3g} {unit} [{needed.low:.3g}, {high}]"

@@ -102,7 +102,9 @@ def local_works(grid: Grid) -> tuple[Verdict, list[Evidence]]:
     for corpus, facts in grid.facts.corpora.items():
         if facts.kind != "local":
             continue
-        metric = next((m for m in grid.counted("capability") if m.measure == facts.task), None)
+        on_task = [m for m in grid.metrics() if m.measure == facts.task]
+        counted = [m for m in on_task if m in grid.counted("capability")]
+        metric = next(iter(counted or on_task), None)
         if metric is None:
             lines.append(told(f"{corpus}: its task {facts.task or '(unnamed)'} was not measured."))
             continue

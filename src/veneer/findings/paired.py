@@ -212,6 +212,9 @@ def seed_picks(seeds: tuple[int, ...], crossed: tuple[bool, ...]) -> tuple[Array
     afresh, also when it is drawn twice; seeds that share their items share the resample,
     because the items are the same items.
     """
+    if len(seeds) == 1:
+        rows = np.arange(RESAMPLES)[:, None]
+        return np.zeros_like(rows), rows
     rng = np.random.default_rng(seed_of("seeds", *map(str, seeds)))
     picks = rng.integers(0, len(seeds), (RESAMPLES, len(seeds)))
     fresh = rng.integers(0, RESAMPLES, (RESAMPLES, len(seeds)))

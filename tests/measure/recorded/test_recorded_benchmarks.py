@@ -39,6 +39,15 @@ def test_item_and_score(rows_file) -> None:
     assert (other.measure, other.metric, other.values) == ("other", "f1", (0.25,))
 
 
+def test_humaneval_results_average_the_samples_of_a_task(rows_file) -> None:
+    rows = [{"task_id": "T/0", "passed": p} for p in (True, False, False, True)]
+    rows += [{"task_id": "T/1", "passed": False}, {"task_id": "T/2", "passed": None}]
+    (sheet,) = read_benchmark(rows_file(rows), WHO)
+    assert (sheet.measure, sheet.metric) == ("humaneval", "pass@1")
+    assert sheet.items == ("T/0", "T/1", "T/2")
+    assert sheet.values == (0.5, 0.0, None)
+
+
 def test_bare_scores_are_called_after_the_file(rows_file) -> None:
     rows = [{"item": "a", "score": 1}]
     assert read_benchmark(rows_file(rows, "student-nq.jsonl"), WHO)[0].measure == "nq"

@@ -109,6 +109,47 @@ def test_claims(rows_file, tmp_path) -> None:
     assert "'gpt-4'" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("gpt-3.5-turbo-0301.jsonl", "vicuna-13b"),
+        ("vicuna-7b.jsonl", "vicuna-13b"),
+        ("vicuna-13b.jsonl", "llama-13b:v1"),
+        ("gpt-3.5-turbo-0301.json", "gpt-3.5-turbo-0613"),
+        ("gpt4.jsonl", "gpt-3.5-turbo:20230327"),
+        ("text_davinci_003_0.jsonl", "alpaca-7b"),
+    ],
+)
+def test_a_file_called_after_another_model_is_refused(rows_file, name, inside) -> None:
+    path = rows_file([{"prompt": "a", "output": "b", "generator": inside}], name)
+    with pytest.raises(InputError) as caught:
+        read_outputs(path)
+    assert repr(inside) in caught.value.message
+    assert repr(name.split(".json")[0]) in caught.value.message
+    assert read_outputs(path, claimed=inside).model == inside
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("teacher.jsonl", "gpt-4"),
+        ("answer_gpt35.jsonl", "gpt-3.5-turbo:20230327"),
+        ("gpt35.jsonl", "gpt-3.5-turbo:20230327"),
+        ("gpt-4_outputs_run2.jsonl", "gpt-4-0613"),
+        ("vicuna.jsonl", "vicuna-13b"),
+        ("vicuna-13b.jsonl", "vicuna-13b:20230322-clean-lang"),
+        ("llama-7b-tuned.jsonl", "our-student-v3"),
+        ("our-student-v3.jsonl", "llama-7b"),
+        ("llama2-7b.jsonl", "llama-2-7b-alpaca"),
+        ("model_outputs.json", "alpaca-7b"),
+        ("phineas.jsonl", "gpt-4"),
+    ],
+)
+def test_names_that_may_be_of_one_model_pass(rows_file, name, inside) -> None:
+    path = rows_file([{"prompt": "a", "output": "b", "generator": inside}], name)
+    assert read_outputs(path).model == inside
+
+
 def test_a_claim_is_split_from_its_file(tmp_path) -> None:
     assert split_claim("gpt-4=out.jsonl") == ("gpt-4", Path("out.jsonl"))
     assert split_claim("dir/a=b.jsonl") == (None, Path("dir/a=b.jsonl"))
@@ -177,6 +218,13 @@ def test_the_shared_outputs(shared) -> None:
     assert (len(teacher.said), len(base.said)) == (805, 803)
     assert join(teacher, "base", base)[2].joined == 803
     assert join(teacher, "base", base)[2].only_teacher == 2
+
+
+def test_every_shared_output_file_passes_under_its_own_name(shared) -> None:
+    paths = sorted((shared / "alpaca_eval/outputs").glob("*.gz"))
+    assert len(paths) == 14
+    for path in paths:
+        assert read_outputs(path).model == path.name.removesuffix(".jsonl.gz")
 
 
 def test_the_shared_vicuna_answers(shared) -> None:

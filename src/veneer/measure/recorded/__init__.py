@@ -2,6 +2,7 @@
 
 from veneer.measure.recorded.benchmarks import merged, read_benchmark
 from veneer.measure.recorded.joining import Join, check_roles, join, of_teacher
+from veneer.measure.recorded.naming import stem_of
 from veneer.measure.recorded.outputs import Outputs, read_outputs, split_claim, with_prompts
 from veneer.measure.recorded.preferences import (
     Preferences,
@@ -22,5 +23,6 @@ __all__ = [
     "read_outputs",
     "read_preferences",
     "split_claim",
+    "stem_of",
     "with_prompts",
 ]

@@ -3,6 +3,7 @@
 Shapes read, plain or gzipped:
 - lm-eval `samples_*.jsonl`: a score an item; items meet on the document's hash;
 - lm-eval `results_*.json`: totals with standard errors, no items (`Aggregate`);
+- HumanEval results `{task_id, passed}`, several samples a task averaged (pass@1);
 - MMLU predictions `{subject, idx, answer, prediction}`;
 - `{item, answer, prediction}` with one right answer; `{item, score}`, with `measure` and
   `metric` if there are several.
@@ -48,6 +49,8 @@ def read_benchmark(path: Path, subject: Subject) -> list[Score]:
         return list(_samples(path, rows, subject))
     if {"subject", "idx", "answer", "prediction"} <= set(fields):
         named = [("mmlu", "accuracy", _predicted(path, row, _subject_item)) for row in rows]
+    elif {"task_id", "passed"} <= set(fields):
+        return [_passed(path, rows, subject)]
     elif "score" in fields and _item_of(fields) is not None:
         named = [_scored(path, row) for row in rows]
     elif {"answer", "prediction"} <= set(fields) and _item_of(fields) is not None:
@@ -189,6 +192,21 @@ def _samples(path: Path, rows: Sequence[Row], subject: Subject) -> list[ScoreShe
             score, why = _number(path, row, name)
             groups[metric].append((f"{part}{item}", score, why))
     return [_sheet(path, subject, measure, metric, items) for metric, items in groups.items()]
+
+
+def _passed(path: Path, rows: Sequence[Row], subject: Subject) -> ScoreSheet:
+    """pass@1 of each task is the share of its samples that passed (Chen et al. 2021)."""
+    tasks: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        task, passed = row.fields.get("task_id"), row.fields.get("passed")
+        if task is None or "passed" not in row.fields:
+            raise _misfit(path, row, '"task_id" and "passed"')
+        tasks[str(task)] += [] if passed is None else [float(bool(passed))]
+    scored: list[Scored] = [
+        (task, sum(found) / len(found), "") if found else (task, None, "no sample was run")
+        for task, found in tasks.items()
+    ]
+    return _sheet(path, subject, "humaneval", "pass@1", scored)
 
 
 def _scored(path: Path, row: Row) -> tuple[str, str, Scored]:

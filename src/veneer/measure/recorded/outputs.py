@@ -22,6 +22,7 @@ from typing import Any
 
 from veneer.errors import InputError
 from veneer.measure.recorded.files import Row, read_rows_of
+from veneer.measure.recorded.naming import contradicts, same_model, stem_of
 from veneer.records import Answer
 
 MODEL_FIELDS = ("generator", "model_id", "model", "model_name")
@@ -82,7 +83,8 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
         path: the file.
         claimed: the model that it is said to belong to; a file whose own fields name
             another is refused with both names. A version after a colon may be left out
-            of the claim ("vicuna-13b" for "vicuna-13b:20230322").
+            of the claim ("vicuna-13b" for "vicuna-13b:20230322"). Without a claim, a file
+            that is plainly called after another model is refused likewise.
 
     Raises:
         InputError: as in `files`, and for unknown shapes, several models in one file, or
@@ -101,6 +103,11 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
             f"{path} says that it belongs to {inside!r}, not to {claimed!r} as claimed.",
             f"Give the file of {claimed!r}, or claim {inside!r}.",
         )
+    if claimed is None and inside is not None and contradicts(path, inside):
+        raise InputError(
+            f"{path} is called after {stem_of(path)!r}, but says that it belongs to {inside!r}.",
+            f"Give the right file, or write {inside}=FILE if that is the model you mean.",
+        )
     read = _reader(path, rows[0])
     said: dict[Any, Said] = {}
     total = 0
@@ -108,10 +115,9 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
         for one in read(path, row):
             total += 1
             said.setdefault(one.prompt if one.prompt is not None else one.question, one)
-    stem = path.name.split(".json")[0]
     return Outputs(
         path=path,
-        model=inside or claimed or stem,
+        model=inside or claimed or stem_of(path),
         said=tuple(said.values()),
         named_inside=inside is not None,
         repeated=total - len(said),
@@ -146,12 +152,6 @@ def with_prompts(files: Sequence[Outputs], questions: Path | None = None) -> lis
         replace(file, said=tuple(_completed(one, texts, kinds) for one in file.said))
         for file in files
     ]
-
-
-def same_model(claimed: str, inside: str) -> bool:
-    """Whether a claim means the model that a file names, letter case and version aside."""
-    one, two = claimed.lower(), inside.lower()
-    return one == two or one == two.split(":")[0]
 
 
 def prompt_of(said: Said) -> str:

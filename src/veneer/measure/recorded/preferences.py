@@ -20,7 +20,8 @@ from typing import Any
 
 from veneer.errors import InputError
 from veneer.measure.recorded.files import Row, read_rows_of
-from veneer.measure.recorded.outputs import Outputs, same_model
+from veneer.measure.recorded.naming import same_model
+from veneer.measure.recorded.outputs import Outputs
 from veneer.records import ScoreSheet, Subject, content_id
 
 DRAW = 0.5
