@@ -136,6 +136,34 @@ def test_an_undefined_gap_is_told_beside_the_figure() -> None:
     assert "Gap closed on NQ 3-shot, L: undefined (includes 0)." in drawn.missing
 
 
+def test_without_defined_gaps_there_is_no_gap_figure() -> None:
+    gaps = tuple(
+        g.model_copy(update={"value": None, "low": None, "high": None, "defined": False})
+        for g in GRID.gaps
+    )
+    drawn = draw_all(Grid(ROWS, FACTS, gaps))
+    assert "gap" not in [f.id for f in drawn.figures]
+    assert "Gap closed against data: no gap is defined at two known data amounts or more." in (
+        drawn.missing
+    )
+
+
+def test_a_second_corpus_at_one_amount_is_a_hollow_point_and_no_trend() -> None:
+    replayed = tuple(
+        r.model_copy(update={"corpus": "replayed"})
+        for r in ROWS
+        if r.corpus == "broad" and r.tokens == 158_000
+    )
+    corpora = {**FACTS.corpora, "replayed": CorpusFacts(kind="broad")}
+    facts = FACTS.model_copy(update={"corpora": corpora})
+    lines = {line.name: line for line in data_panel(Grid((*ROWS, *replayed), facts), NQ, "x", "NQ").lines}  # fmt: skip
+    assert len(lines) == 6
+    assert len(lines["L broad"].ys) == 4
+    assert lines["L replayed"].ys == pytest.approx(lines["L broad"].ys[-1:])
+    assert lines["L replayed"].hollow
+    assert len({line.shift for line in lines.values()}) == 6
+
+
 def test_inline_svg_keeps_the_text_and_loses_the_rest() -> None:
     svg = panel_svg(data_panel(GRID, NQ, "some-panel", "A < title & more"))
     assert "A &lt; title &amp; more" in svg

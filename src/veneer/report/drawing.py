@@ -39,7 +39,8 @@ _RC: dict[Any, Any] = {
 @dataclass(frozen=True)
 class Line:
     """A named series. Shapes: `xs`, `ys` and `bars` (low, high) have one entry a point;
-    `dots` are the single seeds (x, y) behind the means. Values are in the panel's unit."""
+    `dots` are the single seeds (x, y) behind the means. Values are in the panel's unit; `shift`
+    moves the line aside by so many points, so that whiskers do not hide one another."""
 
     name: str
     xs: tuple[float, ...]
@@ -50,6 +51,7 @@ class Line:
     marker: str = "o"
     dash: str = "-"
     hollow: bool = False
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -248,18 +250,27 @@ def _break(axes: Axes, x: float) -> None:
 
 
 def _line(axes: Axes, line: Line) -> None:
+    aside = axes.transData + _beside(axes, line.shift)
     fill = palette.PAPER if line.hollow else line.colour
     for x, y, bar in zip(line.xs, line.ys, line.bars, strict=True):
         if bar is not None:
-            axes.plot([x, x], [min(bar[0], y), max(bar[1], y)], color=line.colour,
-                      linewidth=1.0, alpha=0.75, solid_capstyle="butt", zorder=2)  # fmt: skip
+            axes.plot([x, x], [min(bar[0], y), max(bar[1], y)], color=line.colour, linewidth=1.0,
+                      alpha=0.75, solid_capstyle="butt", zorder=2, transform=aside)  # fmt: skip
     for x, y in line.dots:
-        axes.plot([x], [y], marker="_", markersize=5, color=line.colour, alpha=0.9, zorder=2.2)
+        axes.plot([x], [y], marker="_", markersize=5, color=line.colour, alpha=0.9, zorder=2.2,
+                  transform=aside)  # fmt: skip
     axes.plot(
         line.xs, line.ys, color=line.colour, linestyle=line.dash, linewidth=1.6, zorder=3,
         marker=line.marker, markersize=4.6, markerfacecolor=fill, markeredgecolor=line.colour,
-        markeredgewidth=1.1,
+        markeredgewidth=1.1, transform=aside,
     )  # fmt: skip
+
+
+def _beside(axes: Axes, points: float) -> Any:
+    """So many points to the right."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def _label(axes: Axes, panel: Panel, low: float, high: float) -> None:
@@ -282,9 +293,7 @@ def _label(axes: Axes, panel: Panel, low: float, high: float) -> None:
 
 def _mark(axes: Axes, line: Line, x: float, y: float) -> None:
     """The line's marker before its name, so that names can be read in ink."""
-    from matplotlib.transforms import ScaledTranslation
-
-    beside = axes.transData + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
+    beside = axes.transData + _beside(axes, 7)
     fill = palette.PAPER if line.hollow else line.colour
     axes.plot([x], [y], transform=beside, clip_on=False, marker=line.marker, markersize=4.6,
               markerfacecolor=fill, markeredgecolor=line.colour, linestyle="none")  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from veneer.records import Family
 from veneer.report import palette
 from veneer.report.drawing import Drawing, Level, Panel
 from veneer.report.panels import (
@@ -19,6 +20,8 @@ from veneer.report.panels import (
 )
 from veneer.report.series import Grid
 from veneer.report.wording import amount, measure_name, metric_name, short_metric
+
+_PAIR: tuple[Family, ...] = ("style", "capability")
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,22 @@ def gap_figure(grid: Grid) -> tuple[Drawing | None, list[str]]:
             and g.defined and g.value is not None
         ]
         for corpus in grid.broad
-        for side in ("style", "capability")
+        for side in _PAIR
     }  # fmt: skip
+    corpora = [c for c in grid.broad if len({g.tokens for s in _PAIR for g in found[c, s]}) > 1]
+    untold = _undefined_gaps(grid, base)
+    if not corpora:
+        why = "no gap is defined at two known data amounts or more."
+        return None, [f"Gap closed against data: {why}", *untold]
+    found = {key: gaps for key, gaps in found.items() if key[0] in corpora}
     used = sorted({g.tokens or 0 for gaps in found.values() for g in gaps})
-    if len(used) < 2:
-        return None, ["Gap closed against data: needs a student at two known data amounts or more."]
     seen = [0.0, 1.0, *(g.value or 0.0 for gaps in found.values() for g in gaps)]
     limits = (100 * max(min(seen) - 0.1, -1.6), 100 * min(max(seen) + 0.15, 1.75))
     place = amount_axis(used)
     rows = []
-    for corpus in grid.broad:
+    for corpus in corpora:
         row = []
-        for side in ("style", "capability"):
+        for side in _PAIR:
             if not found[corpus, side]:
                 continue
             lines = gap_lines(found[corpus, side], side, place)
@@ -88,19 +95,19 @@ def gap_figure(grid: Grid) -> tuple[Drawing | None, list[str]]:
         "95 % intervals. What leaves the frame is in the table of gaps closed."
     )
     title = "What more data buys: style beside capability"
-    return _drawing("gap", title, caption, rows), _undefined_gaps(grid, base)
+    return _drawing("gap", title, caption, rows), untold
 
 
 def _undefined_gaps(grid: Grid, base: str | None) -> list[str]:
     """A line a metric of the gap figure that has an undefined gap, with the reason."""
-    found = {
-        f"Gap closed on {short_metric(g.measure, g.metric)}, {base}: undefined"
-        + (f" ({g.note})." if g.note else "."): None
-        for g in grid.gaps
-        if g.base == base and g.corpus in grid.broad and g.family in ("style", "capability")
-        and not (g.defined and g.value is not None)
-    }  # fmt: skip
-    return list(found)
+    found: dict[str, str] = {}
+    for g in grid.gaps:
+        ours = g.base == base and g.corpus in grid.broad and g.family in _PAIR and g.tokens
+        if ours and not (g.defined and g.value is not None):
+            why = f" ({g.note})" if g.note else ""
+            subject = f"Gap closed on {short_metric(g.measure, g.metric)}, {base}"
+            found.setdefault(subject, f"{subject}: undefined{why}.")
+    return list(found.values())
 
 
 def figure1(grid: Grid) -> tuple[Drawing | None, list[str]]:

@@ -164,7 +164,7 @@ def _answer(who: Subject, text: str) -> dict[str, str]:
         about = [who.base or "", who.corpus or "", fed, seed]
     elif who.role == "base":
         about = [who.base or ""]
-    if who.role == "student" and not who.corpus:
+    if who.role == "student" and who.corpus in (None, who.model):
         about = [who.model]
     said = " · ".join(x for x in about if x) or who.model
     said = "" if said == who.role else said

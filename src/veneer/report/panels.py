@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from veneer.records import Family, GapClosed
 from veneer.report import palette
@@ -31,23 +32,25 @@ def data_panel(grid: Grid, pair: Pair, name: str, title: str) -> Panel:
         drawn = False
         for turn, corpus in enumerate(corpora):
             points = grid.by_amount(pair, base, corpus)
-            if not any(tokens for tokens, _ in points):
+            fed = [point for point in points if point[0]]
+            if not fed:
                 continue
             drawn = True
             label = base if len(corpora) == 1 else f"{base} {corpus}"
-            lines.append(
-                _line(
-                    pair, label, [(place[t], p) for t, p in points], colours[base],
-                    palette.MARKERS[index % len(palette.MARKERS)], DASHES[turn % len(DASHES)],
-                )
+            kept = fed if turn and len(fed) == 1 else points  # a lone amount makes no trend
+            line = _line(
+                pair, label, [(place[t], p) for t, p in kept], colours[base],
+                palette.MARKERS[index % len(palette.MARKERS)], DASHES[turn % len(DASHES)],
+                hollow=turn > 0,
             )  # fmt: skip
+            lines.append(line)
         own = grid.base(pair, base)
         if drawn and own is not None and own.value is not None:
             levels.append(Level("", _unit(pair, own.value), colours[base], "--"))
     levels += _teacher(grid, pair)
     return Panel(
         id=name, title=title, xlabel="imitation tokens", ylabel=_unit_name(pair),
-        lines=tuple(lines), levels=tuple(levels), percent=_is_rate(pair),
+        lines=_side_by_side(lines), levels=tuple(levels), percent=_is_rate(pair),
         ticks=tuple((place[t], "0" if t == 0 else amount(t)) for t in (0, *used)),
         broken_at=(place[0] + place[used[0]]) / 2 if used else None,
         summary=summary_of(title, lines),
@@ -81,7 +84,7 @@ def size_panel(grid: Grid, pair: Pair, name: str, title: str) -> Panel:
     labels = {b: f"{b} ({amount(sizes[b])})" if sized and sizes[b] else b for b in grid.bases}
     return Panel(
         id=name, title=title, xlabel="base model (parameters)" if sized else "base model",
-        ylabel=_unit_name(pair), lines=tuple(lines), levels=tuple(_teacher(grid, pair)),
+        ylabel=_unit_name(pair), lines=_side_by_side(lines), levels=tuple(_teacher(grid, pair)),
         percent=_is_rate(pair), ticks=tuple((place[b], labels[b]) for b in grid.bases),
         summary=summary_of(title, lines),
     )  # fmt: skip
@@ -147,7 +150,14 @@ def gap_lines(gaps: Sequence[GapClosed], side: Family, place: dict[int, float]) 
                 palette.MARKERS[i % len(palette.MARKERS)],
             )
         )  # fmt: skip
-    return tuple(lines)
+    return _side_by_side(lines)
+
+
+def _side_by_side(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines moved aside by two points each, at most five either way."""
+    step = min(2.0, 10 / len(lines)) if lines else 0.0
+    middle = (len(lines) - 1) / 2
+    return tuple(replace(line, shift=step * (i - middle)) for i, line in enumerate(lines))
 
 
 def _unit_name(pair: Pair) -> str:

@@ -76,7 +76,8 @@ class Grid:
         gaps: tuple[GapClosed, ...] = (),
     ) -> None:
         self.facts = facts
-        self.unnamed = {r.model for r in measurements if r.role == "student" and not r.corpus}
+        students = [row for row in measurements if row.role == "student"]
+        self.unnamed = {row.model for row in students if row.corpus in (None, "", row.model)}
         self.rows = tuple(
             row.model_copy(update={"corpus": row.model})
             if row.role == "student" and not row.corpus
@@ -162,11 +163,12 @@ class Grid:
         self, pair: tuple[str, str], base: str | None, corpus: str | None, tokens: int | None
     ) -> GapClosed | None:
         """The gap that a student closed; None where the findings do not tell whose it is."""
-        alone = len(self.unnamed) == 1
-        named = (None if alone else "?") if corpus in self.unnamed else corpus
-        key = (base, named, tokens, *pair)
-        found = [g for g in self.gaps if (g.base, g.corpus, g.tokens, g.measure, g.metric) == key]
-        return found[0] if found else None
+        names = (corpus, None) if self.unnamed == {corpus} else (corpus,)
+        for gap in self.gaps:
+            key = (gap.base, gap.tokens, gap.measure, gap.metric)
+            if gap.corpus in names and key == (base, tokens, *pair):
+                return gap
+        return None
 
     def amounts(self, base: str | None, corpus: str | None) -> tuple[int, ...]:
         """The data amounts (tokens) that students of this base and corpus were trained on."""

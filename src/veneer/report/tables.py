@@ -155,7 +155,7 @@ def table2(grid: Grid, base: str | None, name: str = "table2") -> Table | None:
               "teacher again")  # fmt: skip
     if len(keep) == 1:
         return None
-    middle = "more and more data" if not grid.unnamed else "student"
+    middle = "more and more data" if not grid.unnamed else "imitation"
     return Table(
         name, f"Table 2 · Style: {base or 'base'}, {middle}, ceiling",
         "Each answer is compared with one teacher answer to the same prompt. “Teacher again” is "
