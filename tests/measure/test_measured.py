@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small import byte_tokenizer, gpt2, llama
+from small_models import byte_tokenizer, gpt2, llama
 
 from veneer.errors import InputError
 from veneer.measure import measured, mmlu, sandbox

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import byte_tokenizer, gpt2, llama, sentence_tokenizer
+from small_models import byte_tokenizer, gpt2, llama, sentence_tokenizer
 
 from veneer.errors import InputError
 from veneer.models import chat

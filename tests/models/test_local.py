@@ -1,8 +1,10 @@
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import byte_tokenizer, gpt2, llama, sentence_tokenizer
+from small_models import byte_tokenizer, gpt2, llama, sentence_tokenizer
 from transformers import MistralConfig, MistralForCausalLM
 
 from veneer.errors import InputError
@@ -214,22 +216,23 @@ def test_shared_shots_are_computed_once():
 
 
 def best_saving(rows):
-    """Brute force over every partition into runs of neighbours."""
-    if not rows:
+    """One group of all the rows, or the best within each run that shares more than all do."""
+    if len(rows) < 2:
         return 0
-    best = best_saving(rows[1:])
-    for size in range(2, len(rows) + 1):
-        group = rows[:size]
-        shared = min(
-            min(scoring._common(group[0].ids, r.ids) for r in group), *(r.first for r in group)
-        )
-        best = max(best, (size - 1) * shared - scoring.GROUP_COST + best_saving(rows[size:]))
-    return best
+    shared = [
+        min(scoring._common(a.ids, b.ids), a.first, b.first) for a, b in itertools.pairwise(rows)
+    ]
+    least, runs = min(shared), [[rows[0]]]
+    for row, common in zip(rows[1:], shared, strict=True):
+        if common == least:
+            runs.append([])
+        runs[-1].append(row)
+    return max((len(rows) - 1) * least - scoring.GROUP_COST, sum(map(best_saving, runs)), 0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=9))
-def test_groups_save_the_most_tokens(picks):
+def test_groups_save_what_the_prefix_tree_allows(picks):
     requests = [
         ([2 + a] * 20 + [7 + b] * 30 + [20 + c] * 40 + [i], [3])
         for i, (a, b, c) in enumerate(picks)

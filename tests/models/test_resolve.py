@@ -1,5 +1,5 @@
 import pytest
-from small import byte_tokenizer, llama
+from small_models import byte_tokenizer, llama
 
 from veneer.errors import SpecError
 from veneer.models.resolve import ModelRef, local_folder, parse_model, resolve

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as hugging_face_log
 
 from veneer.errors import InputError
 from veneer.models import chat, decoding, scoring
@@ -62,6 +63,7 @@ class LocalModel:
             chat: False asks in plain text although the tokenizer has a template (base models
                 that ship one); None lets the tokenizer decide.
         """
+        hugging_face_log.disable_progress_bar()  # a step reports its own progress
         place = device
         if device == "auto":
             place = "cuda" if torch.cuda.is_available() else "cpu"

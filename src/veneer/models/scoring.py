@@ -2,7 +2,7 @@
 
 Five-shot questions of one subject share hundreds of tokens, and the four options of a question
 share all but the last. Requests whose tokens are the beginning of another's ride along with
-it; the rest are grouped where the tokens saved are most, and the group's prefix is kept as a
+it; the rest are grouped where that saves most tokens, and the group's prefix is kept as a
 key–value cache. Answers equal a plain forward pass of each request to 1e-5.
 """
 
@@ -107,11 +107,11 @@ def _rows(
 
 
 def _grouped(rows: Sequence[_Row]) -> list[tuple[int, list[int]]]:
-    """(length of the shared prefix, rows) such that prefixes save the most tokens.
+    """(length of the shared prefix, rows): groups whose prefixes save many tokens.
 
-    `rows` are sorted, so rows that share a prefix are neighbours. Over every interval of rows
-    that share more than its surroundings (the nodes of their prefix tree), the choice is one
-    group here or the best groups within.
+    `rows` are sorted, so rows that share a prefix are neighbours. At every interval of rows that
+    share more than its surroundings do (the nodes of their prefix tree) the choice is one group
+    here or the best groups within; rows in no group go without a prefix.
     """
     links = [min(_common(a.ids, b.ids), a.first, b.first) for a, b in pairwise(rows)]
     # Each entry: shared length, first row, best saving of the parts so far, their groups.
