@@ -45,6 +45,8 @@ def content_id(value: Any) -> str:
 
 
 class Message(Record):
+    """One turn of a dialogue."""
+
     role: Literal["system", "user", "assistant"]
     content: str
 
@@ -71,11 +73,12 @@ class Prompt(Record):
 
     @property
     def id(self) -> str:
+        """What answers and scores join on."""
         return content_id(self.text)
 
 
 class Answer(Record):
-    """What a model said to a prompt. An answer that failed is a row with an outcome and a reason."""
+    """What a model said to a prompt. A failed answer is a row with an outcome and a reason."""
 
     prompt: str
     text: str
@@ -87,6 +90,7 @@ class Answer(Record):
 
     @property
     def prompt_id(self) -> str:
+        """Equal to the id of the `Prompt` that was asked."""
         return content_id(self.prompt)
 
 
@@ -94,7 +98,7 @@ class Answer(Record):
 
 
 class Subject(Record):
-    """Whose score it is. `tokens` is the imitation data trained on (0 for a base, None if unknown)."""
+    """Whose score it is. `tokens`: imitation data trained on; 0 for a base, None if unknown."""
 
     model: str
     role: Role
@@ -111,6 +115,7 @@ class ScoreSheet(Record):
     `kind` says how items become the metric: "mean" averages `values`; "pearson"
     correlates `values` with `others` (r is undefined where either has no variance).
     An item that could not be scored has the value None and a reason, and is never a zero.
+    `against` names the opponent of a preference and is empty for everything else.
     """
 
     subject: Subject
@@ -121,6 +126,7 @@ class ScoreSheet(Record):
     values: tuple[float | None, ...]
     others: tuple[float | None, ...] | None = None
     reasons: tuple[str, ...] = ()
+    against: str = ""
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> ScoreSheet:
@@ -134,6 +140,20 @@ class ScoreSheet(Record):
         if len(set(self.items)) != len(self.items):
             raise ValueError("an item is scored twice")
         return self
+
+
+class Aggregate(Record):
+    """A score known only as a total, such as a published table: no items, so nothing to pair.
+
+    `standard_error` is in the unit of `value`, None where the source gives none.
+    """
+
+    subject: Subject
+    measure: str
+    metric: str
+    value: float
+    standard_error: float | None = None
+    n: int = 0
 
 
 class Estimate(Record):
@@ -226,6 +246,8 @@ class Evidence(Record):
 
 
 class Claim(Record):
+    """One of the paper's claims, what this run says of it, and on what grounds."""
+
     id: str
     statement: str
     verdict: Verdict
@@ -250,6 +272,8 @@ class Forecast(Record):
 
 
 class Advice(Record):
+    """What to do next, and why."""
+
     action: Literal["more-data", "task-data", "better-base", "stop", "measure-more"]
     text: str
 
@@ -288,7 +312,8 @@ def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
             try:
                 yield kind.model_validate_json(line)
             except ValidationError as error:
+                why = error.errors()[0]["msg"]
                 raise InputError(
-                    f"{path}, line {number}: not a {kind.__name__} row ({error.errors()[0]['msg']}).",
+                    f"{path}, line {number}: not a {kind.__name__} row ({why}).",
                     "The file was changed or written by another version; run the study again.",
                 ) from error

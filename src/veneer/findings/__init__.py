@@ -1,1 +1,15 @@
-"""Conclude: estimates with intervals, gaps closed, claims, forecasts, advice."""
+"""What the scores say: estimates, gap closed, named claims, forecasts, advice. Needs no model."""
+
+from veneer.findings.conclude import conclude, measurements, write_findings
+from veneer.findings.estimate import estimate, estimates
+from veneer.findings.gap import gap_closed, gap_closed_point
+
+__all__ = [
+    "conclude",
+    "estimate",
+    "estimates",
+    "gap_closed",
+    "gap_closed_point",
+    "measurements",
+    "write_findings",
+]

@@ -31,7 +31,7 @@ FILES = {
     "prompts_validation": "prompts_validation.jsonl",
     "toxicity": "toxicity.jsonl",
     "toxicity_validation": "toxicity_validation.jsonl",
-    "insults": "insults.txt",
+    "insults": "toxic_words.txt",
     "seeds": "seeds.jsonl",
     "eval_text": "eval_text.jsonl",
     "replay": "replay.jsonl",

@@ -1,0 +1,169 @@
+"""The commands. No logic: each reads its arguments, calls one function, prints what it returns."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from veneer import __version__
+from veneer.errors import VeneerError
+
+app = typer.Typer(
+    name="veneer",
+    help="Measure what imitating a stronger model really buys: how much of the style gap and of "
+    "the capability gap was closed, side by side, with intervals.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich alone would double the time of --help
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def main() -> None:
+    """Run a command; a user's mistake ends in one message and exit code 2, without a traceback."""
+    try:
+        app()
+    except VeneerError as error:
+        print(f"veneer: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("veneer: interrupted; the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"veneer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
+def run(
+    study: Annotated[str, typer.Argument(help="A study file (YAML), or the built-in: pocket.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; a second run goes on in it. [runs/NAME]")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Run seeds 0 to N-1 instead of the study's own.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes side by side. [all cores for pocket, else 1]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a whole study, or go on with one, and end with findings and a report."""
+    from veneer.running import run_study
+
+    _print(run_study(study, out, seeds, workers), as_json)
+
+
+@app.command(
+    epilog="Example:  veneer audit --teacher gpt.jsonl --student vicuna.jsonl --base llama.jsonl "
+    "--preferences reviews.jsonl --out runs/audit"
+)
+def audit(
+    out: Annotated[Path, typer.Option(help="Run folder for findings and report.")],
+    teacher: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The teacher's outputs. [NAME=]FILE")
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A student's outputs; may be given again. [NAME=]FILE"),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The base model's outputs. [NAME=]FILE")
+    ] = None,
+    teacher_again: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A second sample of the teacher: the ceiling of style."),
+    ] = None,
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=FILE", help="Benchmark results of teacher, base or student."),
+    ] = None,
+    preferences: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Recorded verdicts: AlpacaEval, Vicuna reviews."),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Texts of the questions, where outputs know them by id only."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the findings from outputs, benchmark results and preferences that already exist."""
+    from veneer.audit import audit as audited
+    from veneer.running import result_of
+
+    audited(
+        out,
+        teacher=teacher,
+        students=student or (),
+        base=base,
+        teacher_again=teacher_again,
+        benchmarks=benchmarks or (),
+        preferences=preferences or (),
+        questions=questions,
+        command=" ".join(["veneer", *sys.argv[1:]]),
+    )
+    _print(result_of(out), as_json)
+
+
+@app.command(epilog="Example:  veneer status runs/pocket")
+def status(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    as_json: Json = False,
+) -> None:
+    """Say which steps of a study are done and which are not."""
+    from veneer.running import study_status
+
+    _print(study_status(run), as_json)
+
+
+@app.command(epilog="Example:  veneer report runs/pocket")
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder with findings in it.")],
+    as_json: Json = False,
+) -> None:
+    """Make the report of a run again, from the results that lie in its folder."""
+    from veneer.report import build
+
+    _print({"report": str(build(run))}, as_json)
+
+
+@app.command(epilog="Example:  veneer schema > study.schema.json")
+def schema() -> None:
+    """Print the JSON schema of study files, for editors that complete and check YAML."""
+    from veneer.spec import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+
+
+def _print(result: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        print(result if isinstance(result, str) else result["text"])
+
+
+if __name__ == "__main__":
+    main()

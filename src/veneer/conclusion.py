@@ -1,0 +1,111 @@
+"""The last step of a study: all scores in, measurements, findings and examples out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from veneer.findings import conclude, measurements, write_findings
+from veneer.records import (
+    Answer,
+    CorpusFacts,
+    Example,
+    ScoreSheet,
+    StudyFacts,
+    Subject,
+    read_rows,
+    write_rows,
+)
+from veneer.steps import Job
+
+EXAMPLES = 8
+RESULTS = ("measurements.jsonl", "findings.json", "facts.json", "examples.jsonl")
+
+
+def concluded(job: Job) -> None:
+    """Conclude from the folders of all measured models.
+
+    Params: `name`, `seeds`, `corpora` (CorpusFacts by name). Inputs: folders that hold
+    sheets.jsonl, model.json ({"subject", "parameters"}) and answers.jsonl.
+    Writes `RESULTS`.
+    """
+    sheets: list[ScoreSheet] = []
+    parameters: dict[str, int | None] = {}
+    said: dict[Subject, list[Answer]] = {}
+    for count, folder in enumerate(job.inputs.values()):
+        job.progress(count, len(job.inputs) + 2, "reading scores")
+        sheets += read_rows(folder / "sheets.jsonl", ScoreSheet)
+        about = json.loads((folder / "model.json").read_text("utf-8"))
+        subject = Subject.model_validate(about["subject"])
+        if subject.role == "base":
+            parameters[subject.base or subject.model] = about["parameters"]
+        if (folder / "answers.jsonl").exists():
+            said[subject] = list(read_rows(folder / "answers.jsonl", Answer))
+    facts = StudyFacts(
+        name=job.params["name"],
+        parameters=parameters,
+        corpora={k: CorpusFacts.model_validate(v) for k, v in job.params["corpora"].items()},
+        seeds=tuple(job.params["seeds"]),
+    )
+    write_results(job.out, facts, sheets, examples(said, parameters))
+
+
+def write_results(
+    out: Path, facts: StudyFacts, sheets: Sequence[ScoreSheet], shown: Iterable[Example]
+) -> None:
+    """Write `RESULTS` into a folder; equal scores give equal bytes."""
+    write_rows(out / "measurements.jsonl", measurements(sheets))
+    write_findings(out / "findings.json", conclude(facts, sheets))
+    (out / "facts.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+    write_rows(out / "examples.jsonl", shown)
+
+
+def examples(said: dict[Subject, list[Answer]], parameters: dict[str, int | None]) -> list[Example]:
+    """A few prompts with what the teacher, the largest base and its students said.
+
+    Takes the first seed; of each corpus the students of the least and the most data; as many
+    categories of prompts as there are.
+    """
+    if not said:
+        return []
+    seed = min(subject.seed for subject in said)
+    largest = max(parameters, key=lambda base: (parameters[base] or 0, base), default=None)
+    chosen = [s for s in said if s.seed == seed and s.base in (None, largest)]
+    amounts: dict[str | None, set[int]] = {}
+    for subject in chosen:
+        amounts.setdefault(subject.corpus, set()).add(subject.tokens or 0)
+    chosen = [
+        s
+        for s in chosen
+        if (s.tokens or 0) in (min(amounts[s.corpus]), max(amounts[s.corpus]))
+        and s.role != "teacher-again"
+    ]
+    chosen.sort(key=_reading_order)
+    by_prompt = {s: {a.prompt: a for a in reversed(said[s]) if a.sample == 0} for s in chosen}
+    prompts = [p for p in by_prompt[chosen[0]] if all(p in rows for rows in by_prompt.values())]
+    rows = []
+    for prompt in _spread(prompts, {p: by_prompt[chosen[0]][p].category for p in prompts}):
+        answers = tuple((subject, by_prompt[subject][prompt].text) for subject in chosen)
+        category = by_prompt[chosen[0]][prompt].category
+        rows.append(Example(prompt=prompt, category=category, answers=answers))
+    return rows
+
+
+def _reading_order(subject: Subject) -> tuple[int, str, int]:
+    roles = ("teacher", "teacher-again", "base", "student")
+    return roles.index(subject.role), subject.corpus or "", subject.tokens or 0
+
+
+def _spread(prompts: list[str], category: dict[str, str]) -> list[str]:
+    """`EXAMPLES` prompts, one of each category in turn."""
+    piles: dict[str, list[str]] = {}
+    for prompt in prompts:
+        piles.setdefault(category[prompt], []).append(prompt)
+    chosen: list[str] = []
+    while piles and len(chosen) < EXAMPLES:
+        for name in sorted(piles):
+            chosen.append(piles[name].pop(0))
+            if not piles[name]:
+                del piles[name]
+    return chosen[:EXAMPLES]

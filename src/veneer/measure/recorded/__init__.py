@@ -1,0 +1,28 @@
+"""Read what others measured: outputs, benchmark results and preferences, from their own files."""
+
+from veneer.measure.recorded.benchmarks import merged, read_benchmark
+from veneer.measure.recorded.joining import Join, check_roles, join, of_teacher
+from veneer.measure.recorded.naming import stem_of
+from veneer.measure.recorded.outputs import Outputs, read_outputs, split_claim, with_prompts
+from veneer.measure.recorded.preferences import (
+    Preferences,
+    preference_sheets,
+    read_preferences,
+)
+
+__all__ = [
+    "Join",
+    "Outputs",
+    "Preferences",
+    "check_roles",
+    "join",
+    "merged",
+    "of_teacher",
+    "preference_sheets",
+    "read_benchmark",
+    "read_outputs",
+    "read_preferences",
+    "split_claim",
+    "stem_of",
+    "with_prompts",
+]

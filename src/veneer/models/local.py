@@ -1,0 +1,198 @@
+"""A model on this machine that generates, scores continuations and answers in its own template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as hugging_face_log
+
+from veneer.errors import InputError
+from veneer.models import chat, decoding, scoring
+from veneer.models.decoding import Generated, Sampling
+from veneer.models.scoring import Work
+from veneer.records import Message
+
+__all__ = ["Generated", "LocalModel"]
+
+EAGER_WIDTH = 512  # up to this hidden size eager attention beats SDPA on a CPU core
+
+
+class LocalModel:
+    """A Hugging Face causal language model with its tokenizer, ready to answer.
+
+    Attributes:
+        parameters: how many (tied weights counted once).
+        context: tokens that prompt and answer may have together.
+        is_chat: whether `answer` asks in the model's chat template.
+        work: tokens computed by `loglikelihoods`, beside the naive count.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str = "",
+        chat_template: bool | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.parameters = sum(p.numel() for p in model.parameters())
+        config = model.config.get_text_config()
+        self.context = int(getattr(config, "max_position_embeddings", None) or 2048)
+        self.is_chat = chat.is_chat(tokenizer) if chat_template is None else chat_template
+        self.ends = _end_tokens(model, tokenizer)
+        self.work = Work()
+
+    @classmethod
+    def load(
+        cls, path_or_id: str | Path, device: str = "auto", chat: bool | None = None
+    ) -> LocalModel:
+        """Load a folder or hub id: float32 on the CPU, the checkpoint's own type on a GPU.
+
+        Args:
+            device: "auto" takes a GPU where there is one.
+            chat: False asks in plain text although the tokenizer has a template (base models
+                that ship one); None lets the tokenizer decide.
+        """
+        hugging_face_log.disable_progress_bar()  # a step reports its own progress
+        place = device
+        if device == "auto":
+            place = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            config = AutoConfig.from_pretrained(path_or_id)
+            small = getattr(config.get_text_config(), "hidden_size", 1024) <= EAGER_WIDTH
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                path_or_id,
+                dtype=torch.float32 if place == "cpu" else "auto",
+                attn_implementation="eager" if place == "cpu" and small else None,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path_or_id)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"No language model can be loaded from {str(path_or_id)!r}: "
+                f"{str(error).splitlines()[0]}",
+                "Give a folder that holds config.json, weights and tokenizer, or a hub id.",
+            ) from error
+        return cls(model.to(place), tokenizer, name=str(path_or_id), chat_template=chat)
+
+    def encode(self, text: str) -> list[int]:
+        """Plain text as the model reads it, with a start token where the tokenizer adds one."""
+        return list(self.tokenizer(text)["input_ids"])
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        batch_size: int = 128,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generated]:
+        """Continue every prompt (token ids), up to an end token, a stop string or the limit.
+
+        Args:
+            max_new_tokens: tokens. A prompt that leaves less room in the context loses its
+                beginning.
+            temperature: 0 is greedy.
+            seed: a prompt's random numbers depend on this and its place in `prompts` only.
+            stop: strings that end an answer and are cut off; case-sensitive.
+            progress: called with (prompts done, prompts) after every batch.
+        """
+        if not prompts:
+            return []
+        start = [self._start_token()]
+        return decoding.generate(
+            self.model,
+            self.tokenizer,
+            [list(prompt) or start for prompt in prompts],
+            context=self.context,
+            ends=self.ends,
+            max_new_tokens=max_new_tokens,
+            sampling=Sampling(temperature, top_p, seed),
+            stop=stop,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    @torch.inference_mode()
+    def loglikelihoods(
+        self,
+        requests: Sequence[tuple[Sequence[int], Sequence[int]]],
+        progress: Callable[[int, int], None] | None = None,
+        batch_size: int = 64,
+    ) -> list[tuple[float, bool]]:
+        """(log-probability of the continuation, in nats; whether greedy decoding says it).
+
+        A request is (context ids, continuation ids). An empty context becomes the start token.
+        """
+        if not requests:
+            return []
+        start = [self._start_token()]
+        return scoring.loglikelihoods(
+            self.model,
+            [(list(before) or start, list(said)) for before, said in requests],
+            context=self.context,
+            batch_size=batch_size,
+            work=self.work,
+            progress=progress,
+        )
+
+    def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Prompts as token ids: in the model's template if it is a chat model, else as they are."""
+        if self.is_chat:
+            asked = [[Message(role="user", content=prompt)] for prompt in prompts]
+            return chat.render_prompts(asked, self.tokenizer)
+        return [self.encode(prompt) for prompt in prompts]
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        batch_size: int = 128,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generated]:
+        """Answer user prompts: in the model's own template, or by continuing the plain text."""
+        return self.generate(
+            self.prompt_ids(prompts),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            stop=stop,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def _start_token(self) -> int:
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends an answer: the model's settings, the tokenizer's, and `<|end|>`."""
+    ends = [tokenizer.eos_token_id, tokenizer.get_vocab().get(chat.END)]
+    settings = getattr(model, "generation_config", None)
+    for source in (settings, model.config):
+        ids = getattr(source, "eos_token_id", None)
+        ends += ids if isinstance(ids, list) else [ids]
+    return frozenset(int(i) for i in ends if i is not None)

@@ -1,0 +1,42 @@
+"""The findings in a dozen lines, for a terminal."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from veneer.records import Estimate, Findings
+
+WIDTH = 30
+
+
+def summary(findings: Findings, page: str) -> str:
+    """The verdict, the two bars, the claims and where the report lies, as plain text."""
+    style, capability = findings.veneer["style"], findings.veneer["capability"]
+    lines = [
+        fill(findings.verdict, 88),
+        "",
+        f"style gap closed       {_bar(style)}",
+        f"capability gap closed  {_bar(capability)}",
+        "",
+        *(f"{claim.verdict:<10} {claim.id}" for claim in findings.claims),
+        "",
+    ]
+    for advice in findings.advice:
+        lines.append(fill(f"Next: {advice.text}", 88, subsequent_indent="      "))
+    return "\n".join([*lines, f"Report: {page}"])
+
+
+def _bar(estimate: Estimate) -> str:
+    unscored = f", {estimate.unscored} unscored" if estimate.unscored else ""
+    if estimate.value is None:
+        return f"undefined: {estimate.note} (n {estimate.n}{unscored})"
+    filled = round(WIDTH * min(max(estimate.value, 0.0), 1.0))
+    bar = "█" * filled + "·" * (WIDTH - filled)
+    interval = ""
+    if estimate.low is not None and estimate.high is not None:
+        interval = f" [{_percent(estimate.low)}, {_percent(estimate.high)}]"
+    return f"{bar} {_percent(estimate.value):>5} %{interval}  n {estimate.n}{unscored}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f}".replace("-", "−")

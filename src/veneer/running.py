@@ -1,0 +1,146 @@
+"""Run a study in a folder: locked, resumed, watched, published, reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from veneer import __version__
+from veneer.conclusion import RESULTS
+from veneer.errors import InputError
+from veneer.progress import duration, shown
+from veneer.records import Findings
+from veneer.report import build
+from veneer.report.summary import summary
+from veneer.spec import Study, load_study, parse_study
+from veneer.steps import RunFolder, Step, in_order, run_steps
+from veneer.study import graph
+
+
+def run_study(
+    given: str, out: Path | None = None, seeds: int | None = None, workers: int | None = None
+) -> dict[str, Any]:
+    """Run a study, or go on with it, and publish findings and report.
+
+    Args:
+        given: a built-in name or the path of a study file.
+        out: the run folder; `runs/NAME` by default.
+        seeds: run seeds 0..N−1 instead of the study's own.
+        workers: processes side by side; by default all cores for embedded models, which are
+            tiny, and one for others, which fill a machine.
+
+    Returns:
+        What `result_of` says, and the seconds that this call took.
+    """
+    study, here = load_study(given)
+    if seeds is not None:
+        study = study.model_copy(update={"seeds": tuple(range(seeds))})
+    root = out or Path("runs") / study.name
+    folder = RunFolder(root, cache_folder())
+    begun = time.monotonic()
+    with folder.locked():
+        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",), notes={"here": str(here.resolve())})
+        goal = graph(study, here)
+        console = Console(stderr=True)
+        with shown(console, study.name) as watch:
+            run_steps([goal], folder, workers or default_workers(study), watch)
+        for name in RESULTS:
+            folder.publish(name, folder.output(goal) / name)
+        about = json.dumps(provenance(study, folder, goal), indent=1, ensure_ascii=False)
+        folder.publish("provenance.json", about + "\n")
+        build(root)
+    return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
+
+
+def default_workers(study: Study) -> int:
+    """All cores for embedded models; one process for models that fill a machine."""
+    return (os.cpu_count() or 1) if study.is_pocket else 1
+
+
+def cache_folder() -> Path | None:
+    """Where embedded models are kept between runs: $VENEER_CACHE, or below ~/.cache.
+
+    An empty $VENEER_CACHE keeps nothing.
+    """
+    given = os.environ.get("VENEER_CACHE")
+    if given is not None:
+        return Path(given) if given else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veneer"
+
+
+def provenance(study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
+    """What ran, with which versions, for how long: shown at the foot of the report."""
+    steps = []
+    for step in in_order([goal]):
+        record = json.loads((folder.output(step) / "step.json").read_text("utf-8"))
+        steps.append({"name": step.name, "fingerprint": step.fingerprint, **_times(record)})
+    return {
+        "kind": "study",
+        "study": study.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "seeds": list(study.seeds),
+        "versions": versions(),
+        "steps": steps,
+    }
+
+
+def _times(record: dict[str, Any]) -> dict[str, Any]:
+    return {"seconds": record["seconds"], "veneer": record["veneer"]}
+
+
+def versions() -> dict[str, str]:
+    """Of veneer, Python and the packages that results can depend on."""
+    found = {"veneer": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "trl", "lm_eval", "tokenizers", "numpy"):
+        found[package] = metadata.version(package)
+    return found
+
+
+def result_of(root: Path) -> dict[str, Any]:
+    """How a finished run or audit ended, JSON-able, with `text` for people."""
+    findings = Findings.model_validate_json((root / "findings.json").read_text("utf-8"))
+    page = root / "report" / "index.html"
+    return {
+        "run": str(root),
+        "report": str(page),
+        "verdict": findings.verdict,
+        "veneer": {k: v.model_dump(mode="json") for k, v in findings.veneer.items()},
+        "claims": {claim.id: claim.verdict for claim in findings.claims},
+        "text": summary(findings, str(page)),
+    }
+
+
+def study_status(root: Path) -> dict[str, Any]:
+    """Which steps of the study in a run folder are done; raises InputError for no run folder."""
+    path = root / "study.json"
+    if not path.is_file():
+        raise InputError(
+            f"{root} is not a run folder: it has no study.json.",
+            "Give the folder that veneer run --out made.",
+        )
+    about = json.loads(path.read_text("utf-8"))
+    if about["kind"] != "study":
+        raise InputError(
+            f"{root} holds an {about['kind']}, which has no steps.", "Read its report."
+        )
+    study, folder = parse_study(about["spec"], str(path)), RunFolder(root)
+    steps = in_order([graph(study, Path(about["notes"]["here"]))])
+    left = [step for step in steps if not folder.done(step)]
+    lines = [f"{study.name}: {len(steps) - len(left)} of {len(steps)} steps done."]
+    if left:
+        seconds = sum(step.seconds for step in left) / default_workers(study)
+        lines += [f"About {duration(seconds)} left. Not done yet:"]
+        lines += [f"  {step.name}" for step in left]
+        lines += [f"Go on with:  veneer run … --out {root}"]
+    return {
+        "study": study.name,
+        "done": [step.name for step in steps if folder.done(step)],
+        "left": [step.name for step in left],
+        "text": "\n".join(lines),
+    }

@@ -1,0 +1,24 @@
+"""Steps: what a study is made of, how each is known again, and how all of them are run.
+
+A study is a graph of inert `Step`s. A step's identity is the fingerprint of what decides
+its result; where it runs, on what device and beside what never enters. `run_steps` does
+what is not yet done in a `RunFolder`, side by side where steps do not wait for each other.
+"""
+
+from veneer.steps.folder import RunFolder
+from veneer.steps.graph import Job, Part, SourceFile, Step, in_order
+from veneer.steps.identity import encode, fingerprint
+from veneer.steps.runner import Event, run_steps
+
+__all__ = [
+    "Event",
+    "Job",
+    "Part",
+    "RunFolder",
+    "SourceFile",
+    "Step",
+    "encode",
+    "fingerprint",
+    "in_order",
+    "run_steps",
+]

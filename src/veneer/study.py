@@ -1,0 +1,228 @@
+"""From a study file to its graph of steps, and from the graph to results.
+
+Reads like the paper's method: a teacher is *asked*, answers are *curated*, students *trained*,
+models *measured*, and all of it *concluded*. Building the graph runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veneer.conclusion import concluded
+from veneer.corpus.curate import curate
+from veneer.corpus.mix import mix
+from veneer.measure import measured
+from veneer.models.resolve import fetch_model, local_folder, parse_model
+from veneer.pocket import make_world, pretrain, tune_teacher
+from veneer.records import CorpusFacts, Subject
+from veneer.spec import Corpus, Study
+from veneer.steps import Part, SourceFile, Step
+from veneer.student.train import train
+from veneer.teacher.collect import collect
+from veneer.teacher.synthesize import synthesize
+
+Source = Step | Part | SourceFile
+SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
+AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed of a study: its parts as inert steps."""
+
+    study: Study
+    here: Path
+    seed: int
+
+    def file(self, given: str) -> Source:
+        """A file of the study: beside the study file, or a part of the embedded world."""
+        scheme, _, name = given.partition(":")
+        if scheme == "pocket":
+            return self.world() / name
+        return SourceFile(self.here / given)
+
+    # ---- models ---------------------------------------------------------------------
+
+    def world(self) -> Step:
+        """The embedded study's world of this seed."""
+        assert self.study.pocket is not None
+        params = self.study.pocket.world_params(self.seed)
+        return Step(f"world-s{self.seed}", make_world, params, seconds=6, shared=True)
+
+    def model(self, given: str) -> Source:
+        """The folder of a model that was not made by imitation."""
+        ref = parse_model(given)
+        if ref.scheme == "hf":
+            folder = local_folder(ref)
+            if folder is not None:
+                return SourceFile(folder)
+            return (
+                Step(f"fetched-{ref.name.replace('/', '--')}", fetch_model, {"id": ref.name})
+                / "model"
+            )
+        scale = self.study.pocket
+        assert scale is not None
+        pretrained = Step(
+            f"pretrained-{ref.name}-s{self.seed}",
+            pretrain,
+            scale.pretrain_params(ref.name, self.seed),
+            {"world": self.world()},
+            seconds=70 if ref.name == "teacher" else 40,
+            shared=True,
+        )
+        if ref.name != "teacher":
+            return pretrained
+        return Step(
+            f"teacher-s{self.seed}",
+            tune_teacher,
+            scale.tune_params(self.seed),
+            {"world": self.world(), "pretrained": pretrained},
+            seconds=40,
+            shared=True,
+        )
+
+    # ---- imitation data -------------------------------------------------------------
+
+    def curated(self, name: str) -> Step:
+        """A corpus of imitation data: asked, imported or synthesised, then cleaned."""
+        corpus = self.study.corpora[name]
+        sources = self.said(name, corpus)
+        against = {f"against{i}": source for i, source in enumerate(self.kept_out())}
+        params = {"dedup": "pair" if corpus.synthesize else "query"}
+        return Step(
+            f"corpus-{name}-s{self.seed}", curate, params, {**sources, **against}, seconds=2
+        )
+
+    def mixed(self, name: str) -> Step:
+        """The corpus as it is trained on: with text to replay, where the study asks for it."""
+        replay = self.study.corpora[name].replay
+        if replay is None:
+            return self.curated(name)
+        inputs = {"corpus": self.curated(name), "replay": self.file(replay.text)}
+        params = {"ratio": replay.ratio, "seed": self.seed}
+        return Step(f"mixed-{name}-s{self.seed}", mix, params, inputs)
+
+    def said(self, name: str, corpus: Corpus) -> dict[str, Source]:
+        """What the teacher said for a corpus, in parts."""
+        teacher = self.model(self.study.teacher)
+        if corpus.import_:
+            return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
+        if corpus.synthesize:
+            task = corpus.synthesize
+            params: dict[str, Any] = {
+                "count": task.count,
+                "requests": task.requests,
+                "temperature": task.temperature,
+                "max_new_tokens": corpus.answer_tokens,
+                "seed": self.seed,
+            }
+            inputs = {"model": teacher, "seeds": self.file(task.seeds)}
+            step = Step(f"synthesized-{name}-s{self.seed}", synthesize, params, inputs, seconds=10)
+            return {"pairs": step / "pairs.jsonl"}
+        assert corpus.collect is not None
+        prompts = self.file(corpus.collect)
+        parts: dict[str, Source] = {}
+        for shard in range(SHARDS):
+            params = {
+                "name": "teacher",
+                "temperature": corpus.temperature,
+                "max_new_tokens": corpus.answer_tokens,
+                "samples": 1,
+                "seed": self.seed,
+                "shard": [shard, SHARDS],
+            }
+            inputs = {"model": teacher, "prompts": prompts}
+            label = f"asked-{name}-{shard + 1}of{SHARDS}-s{self.seed}"
+            parts[f"answers{shard}"] = (
+                Step(label, collect, params, inputs, seconds=12) / "answers.jsonl"
+            )
+        return parts
+
+    def kept_out(self) -> list[Source]:
+        """Files whose texts must not be asked in imitation data."""
+        if self.study.evaluation == "pocket":
+            return [self.world() / "eval_text.jsonl", self.world() / "prompts.jsonl"]
+        folder = self.here / self.study.evaluation
+        names = ("nq.jsonl", "prompts.jsonl", "keep_out.jsonl")
+        return [SourceFile(folder / name) for name in names if (folder / name).exists()]
+
+    # ---- students -------------------------------------------------------------------
+
+    def trained(self, base: str, corpus: str) -> Step:
+        """One run of a base over a corpus; it leaves the student of every token amount."""
+        params: dict[str, Any] = {
+            "recipe": self.study.recipe_of(corpus),
+            "budgets": list(self.study.amounts_of(corpus)),
+            "seed": self.seed,
+        }
+        inputs = {"base": self.model(self.study.bases[base]), "corpus": self.mixed(corpus)}
+        return Step(f"trained-{base}-{corpus}-s{self.seed}", train, params, inputs, seconds=8)
+
+    # ---- measuring --------------------------------------------------------------------
+
+    def evaluation(self) -> Source:
+        """The folder of what models are measured on."""
+        if self.study.evaluation == "pocket":
+            return self.world()
+        return SourceFile(self.here / self.study.evaluation)
+
+    def asked_about(self, subject: Subject, model: Source, measures: Sequence[str]) -> Step:
+        """One model measured; all but the teacher are compared with the teacher's answers."""
+        again = subject.role == "teacher-again"
+        params: dict[str, Any] = {
+            "subject": subject,
+            "measures": list(measures),
+            "seed": AGAIN + self.seed if again else self.seed,
+            "max_new_tokens": self.study.answer_tokens,
+        }
+        if subject.role == "base":
+            params["chat"] = False
+        inputs = {"model": model, "evaluation": self.evaluation()}
+        if subject.role != "teacher" and "style" in measures:
+            inputs["teacher_answers"] = self.teacher_measured()
+        return Step(f"measured-{subject.model}-s{self.seed}", measured, params, inputs, seconds=4)
+
+    def teacher_measured(self) -> Step:
+        """The teacher, whose answers everybody's style is compared with."""
+        subject = Subject(model="teacher", role="teacher", seed=self.seed)
+        return self.asked_about(subject, self.model(self.study.teacher), self.study.measures)
+
+    def all_measured(self) -> list[Step]:
+        """Teacher, teacher again, every base, and its student of every corpus and amount."""
+        study, seed = self.study, self.seed
+        steps = [self.teacher_measured()]
+        if "style" in study.measures:
+            again = Subject(model="teacher-again", role="teacher-again", seed=seed)
+            steps.append(self.asked_about(again, self.model(study.teacher), ["style"]))
+        for base, given in study.bases.items():
+            subject = Subject(model=base, role="base", base=base, tokens=0, seed=seed)
+            steps.append(self.asked_about(subject, self.model(given), study.measures))
+            for corpus in study.corpora:
+                run = self.trained(base, corpus)
+                for amount in study.amounts_of(corpus):
+                    subject = Subject(
+                        model=f"{base}-{corpus}-{amount}",
+                        role="student",
+                        base=base,
+                        corpus=corpus,
+                        tokens=amount,
+                        seed=seed,
+                    )
+                    model = run / f"tokens-{amount}"
+                    steps.append(self.asked_about(subject, model, study.measures))
+        return steps
+
+
+def graph(study: Study, here: Path) -> Step:
+    """The whole study as one inert step: the conclusion, and all that it rests on."""
+    trials = [Trial(study, here, seed) for seed in study.seeds]
+    steps = {step.name: step for trial in trials for step in trial.all_measured()}
+    corpora = {
+        name: CorpusFacts(kind=corpus.imitates, task=corpus.task)
+        for name, corpus in study.corpora.items()
+    }
+    params = {"name": study.name, "seeds": list(study.seeds), "corpora": corpora}
+    return Step("concluded", concluded, params, steps, seconds=6)

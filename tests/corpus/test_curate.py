@@ -1,0 +1,167 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veneer.corpus.curate import bare, curate, decontaminated, deduplicated, folded
+from veneer.corpus.mix import mix
+from veneer.errors import InputError
+from veneer.records import Answer, Dialogue, Message, read_rows, write_rows
+
+
+def dialogue(question, answer="yes"):
+    return Dialogue(
+        messages=(Message(role="user", content=question), Message(role="assistant", content=answer))
+    )
+
+
+def job(out, inputs, **params):
+    out.mkdir()
+    return SimpleNamespace(out=out, inputs=inputs, params=params, progress=lambda *_: None)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.open()]
+
+
+def test_answers_become_a_corpus_and_the_counts_add_up(tmp_path):
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    write_rows(
+        answers / "answers.jsonl",
+        [
+            Answer(prompt="Who ran?", text="The dog.", model="t", category="chat"),
+            Answer(prompt=" who  RAN?", text="The cat.", model="t"),
+            Answer(prompt="Why?", text="Because", model="t", outcome="truncated", reason="cut"),
+            Answer(prompt="When?", text="", model="t", outcome="empty", reason="no words"),
+            Answer(prompt="Where is the nest", text="Up.", model="t"),
+            Answer(prompt="How?", text="So.", model="t"),
+        ],
+    )
+    (tmp_path / "eval.jsonl").write_text('{"text": "where is the nest?"}\n')
+    inputs = {"answers": answers, "against": tmp_path / "eval.jsonl"}
+    curate(job(tmp_path / "out", inputs))
+    rows = list(read_rows(tmp_path / "out" / "corpus.jsonl", Dialogue))
+    assert [(r.query, r.messages[1].content) for r in rows] == [
+        ("Who ran?", "The dog."),
+        ("How?", "So."),
+    ]
+    assert rows[0].category == "chat"
+    stats = json.loads((tmp_path / "out" / "stats.json").read_text())
+    assert stats["dropped"] == {
+        "a query met before": 1,
+        "answer empty": 1,
+        "answer truncated": 1,
+        "asks a question of the evaluation": 1,
+    }
+    assert stats["records"] == stats["kept"] + sum(stats["dropped"].values()) == 6
+    assert stats["words"] == {"assistant": 3, "user": 3}
+    assert stats["sources"] == {"t": 2}
+    dropped = lines(tmp_path / "out" / "dropped.jsonl")
+    assert {
+        "reason": "a query met before",
+        "text": "user:  who  RAN?\nassistant: The cat.",
+    } in dropped
+
+
+def test_tokens_are_counted_as_they_are_trained_on(tmp_path, tokenizer_folder):
+    (tmp_path / "qa.jsonl").write_text('{"question": "who ran", "answer": "the dog"}\n')
+    curate(job(tmp_path / "out", {"a": tmp_path / "qa.jsonl", "tokenizer": tokenizer_folder}))
+    stats = json.loads((tmp_path / "out" / "stats.json").read_text())
+    # <|user|> who ran <|end|> <|assistant|> the dog <|end|>
+    assert stats["tokens"] == {"all": 8, "learned": 3}
+
+
+@pytest.fixture
+def tokenizer_folder(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate(["<unk>", "who", "ran", "the", "dog"])}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    folder = tmp_path / "tokenizer"
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>").save_pretrained(folder)
+    return folder
+
+
+def test_a_folder_without_data_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no imitation data"):
+        curate(job(tmp_path / "out", {"a": tmp_path}))
+
+
+questions = st.lists(st.sampled_from(["A b?", "a  B?", "ａ b?", "c", "C", "d!"]), max_size=12)
+
+
+@given(questions, st.sampled_from(["query", "pair", "none"]))
+def test_deduplication_keeps_the_first_of_each(asked, by):
+    said = [dialogue(q, f"answer {i % 2}") for i, q in enumerate(asked)]
+    kept, dropped = deduplicated(said, by)
+    assert len(kept) + len(dropped) == len(said)
+    name = {
+        "query": lambda d: folded(d.query),
+        "pair": lambda d: tuple(folded(m.content) for m in d.messages),
+        "none": id,
+    }[by]
+    first = {}
+    for each in said:
+        first.setdefault(name(each), each)
+    assert kept == list(first.values())
+
+
+def test_unknown_deduplication():
+    with pytest.raises(InputError, match="query, pair, none"):
+        deduplicated([], "fuzzy")
+
+
+def test_a_later_turn_can_ask_a_test_question_too():
+    messages = [
+        ("user", "hello"),
+        ("assistant", "hi"),
+        ("user", "Who won ‘the cup’"),
+        ("assistant", "x"),
+    ]
+    leak = Dialogue(messages=tuple(Message(role=r, content=c) for r, c in messages))
+    fine = dialogue("who won the cup in 1990?")
+    kept, dropped = decontaminated([leak, fine], ["who won 'the cup'?"])
+    assert kept == [fine]
+    assert len(dropped) == 1
+
+
+def test_folding():
+    assert folded("Ｗho  ran\n?") == "who ran ?"
+    assert bare("“Who”, ran_fast?!") == "who ran fast"
+    assert bare("?!") == "?!"
+
+
+def replay_job(tmp_path, ratio, seed=0, out="mixed"):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir(exist_ok=True)
+    write_rows(corpus / "corpus.jsonl", [dialogue("one two three", "four five")] * 4)
+    texts = [f"{i} " * (i % 3 + 1) for i in range(30)]
+    (tmp_path / "replay.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    inputs = {"corpus": corpus, "replay": tmp_path / "replay.jsonl"}
+    mix(job(tmp_path / out, inputs, ratio=ratio, seed=seed))
+    return list(read_rows(tmp_path / out / "corpus.jsonl", Dialogue))
+
+
+def test_replay_is_mixed_one_to_one_by_words(tmp_path):
+    rows = replay_job(tmp_path, 1.0)
+    plain = [r for r in rows if r.source == "replay"]
+    assert rows[:4] == [dialogue("one two three", "four five")] * 4
+    assert rows[4:] == plain
+    assert all([m.role for m in r.messages] == ["assistant"] for r in plain)
+    words = sum(len(r.messages[0].content.split()) for r in plain)
+    assert 20 <= words <= 22
+    stats = json.loads((tmp_path / "mixed" / "stats.json").read_text())
+    assert stats["ratio"] == words / 20
+    more = replay_job(tmp_path, 2.0, out="more")
+    assert more[: len(rows)] == rows
+    assert replay_job(tmp_path, 1.0, seed=1, out="other") != rows
+
+
+def test_too_little_to_replay(tmp_path):
+    with pytest.raises(InputError, match="asks for 2,000 words of replayed text; there are 60"):
+        replay_job(tmp_path, 100)

@@ -1,0 +1,69 @@
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veneer.measure.humaneval import code_of, cut, pass_at_k
+
+PROBLEM = {
+    "task_id": "T/0",
+    "entry_point": "add",
+    "prompt": 'import math\n\ndef add(a, b):\n    """Add two numbers."""\n',
+    "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+}
+
+
+@given(
+    st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
+)
+def test_pass_at_k_counts_subsets_with_a_right_sample(case):
+    n, c, k = case
+    subsets = list(itertools.combinations(range(n), k))
+    share = sum(any(i < c for i in subset) for subset in subsets) / len(subsets)
+    assert pass_at_k(n, c, k) == pytest.approx(share)
+
+
+def test_k_above_n_is_skipped():
+    assert pass_at_k(3, 3, 4) is None
+
+
+def passes(answer):
+    space = {}
+    exec(code_of(PROBLEM, answer) + "\n" + PROBLEM["test"] + "check(add)", space)
+    return True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "    return a + b\n",
+        "    return a + b\n\n\ndef other():\n    broken(",
+        "    return a + b\n# next\nprint(",
+        "```python\ndef add(a, b):\n    return a + b\n```",
+        'Here you are:\n\n```python\nimport math\n\ndef add(a, b):\n    """Doc."""\n    return a + b\n```\n\nIt adds.',
+        "```\ndef helper(a):\n    return a\n\ndef add(a, b):\n    return helper(a) + b\n```",
+        "```sh\npip install x\n```\nthen\n```python\ndef add(a, b):\n    return int(math.fsum((a, b)))\n```",
+        "def add(a, b):\n    return a + b\n",
+        "```python\ndef add(a, b):\n    return a + b",  # cut off before the fence closed
+        "```python\n    return a + b\n```",
+    ],
+)
+def test_code_is_found_in_what_models_say(answer):
+    assert passes(answer)
+
+
+def test_a_prompt_with_helpers_stays_in_front_of_a_full_answer():
+    problem = {**PROBLEM, "prompt": "def twice(a):\n    return 2 * a\n\n\n" + PROBLEM["prompt"]}
+    space = {}
+    exec(code_of(problem, "```python\ndef add(a, b):\n    return twice(a) // 2 + b\n```"), space)
+    assert space["add"](1, 2) == 3
+
+
+def test_stops_are_the_first_of_other_top_level_code():
+    text = "    if a:\n        return 1\n    # inside\n    print(a)"
+    assert cut(text) == text
+    for stop in ("class X", "def f", "# note", "if x", "print(x)"):
+        assert cut(f"{text}\n{stop}\nrest") == text
+    assert math.isclose(pass_at_k(1, 1, 1), 1.0)
