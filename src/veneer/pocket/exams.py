@@ -12,7 +12,7 @@ from typing import Any
 
 from veneer.pocket.programs import combinations
 from veneer.pocket.scale import WorldScale
-from veneer.pocket.world import Fact, World, stream
+from veneer.pocket.world import Fact, Use, World, stream
 
 Row = dict[str, Any]
 SHOTS = 5
@@ -70,38 +70,37 @@ def _open(fact: Fact, rng: random.Random, wording: int | None = None) -> Row:
     return {"question": fact.ask(wording), "answer": [fact.value]}
 
 
-def _item(fact: Fact, rng: random.Random, world: World, answer: int) -> Row:
-    others = [value for value in world.pools[fact.relation.pool] if value != fact.value]
-    choices = rng.sample(others, 3)
-    choices.insert(answer, fact.value)
+def _item(fact: Fact, rng: random.Random, world: World) -> Row:
+    """A multiple-choice row; the options stand in the order in which every exam prints them."""
+    choices = list(world.pools[fact.relation.pool])
     return {
         "subject": fact.entity.domain.subject,
         "question": fact.ask(rng.randrange(len(fact.relation.asks))),
         "choices": choices,
-        "answer": answer,
+        "answer": choices.index(fact.value),
     }
 
 
-def _choice(world: World, use: str, count: int) -> list[Row]:
-    """Multiple choice on facts that no quiz page shows; the four answers equally often."""
+def _choice(world: World, use: Use, count: int) -> list[Row]:
+    """Multiple choice on facts that no quiz page shows, the four answers as equal as they come."""
     rng = stream(world.seed, f"mmlu {use}")
-    facts = world.facts("test" if use == "test" else "validation", exam=True)
-    chosen = rng.sample(facts, min(count, len(facts)))
-    letters = [n % 4 for n in range(len(chosen))]
-    rng.shuffle(letters)
-    return [_item(fact, rng, world, answer) for fact, answer in zip(chosen, letters, strict=True)]
+    facts = world.facts(use, exam=True)
+    rows = [_item(fact, rng, world) for fact in rng.sample(facts, len(facts))]
+    by_answer = [[row for row in rows if row["answer"] == n] for n in range(4)]
+    dealt = [row for group in zip(*by_answer, strict=False) for row in group]
+    chosen = dealt[:count] or rows[:count]
+    rng.shuffle(chosen)
+    return chosen
 
 
 def _dev(world: World) -> list[Row]:
     """Five worked examples a subject, from what quiz pages ask anyway."""
     rng = stream(world.seed, "mmlu dev")
-    rows = []
     by_subject: dict[str, list[Fact]] = {}
     for fact in world.facts("asked", exam=True):
         by_subject.setdefault(fact.entity.domain.subject, []).append(fact)
-    for subject in by_subject:
-        letters = [*range(4), rng.randrange(4)]
-        rng.shuffle(letters)
-        facts = rng.sample(by_subject[subject], len(letters))
-        rows += [_item(fact, rng, world, n) for fact, n in zip(facts, letters, strict=True)]
-    return rows
+    return [
+        _item(fact, rng, world)
+        for facts in by_subject.values()
+        for fact in rng.sample(facts, SHOTS)
+    ]

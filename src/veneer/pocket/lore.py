@@ -213,27 +213,27 @@ DOMAINS: tuple[Domain, ...] = (
         (
             _r(
                 "shade",
-                "color",
-                "color",
-                "The mineral {e} is {v}. | The crystals of {e} are {v}. "
+                "shade",
+                "shade",
+                "The mineral {e} has a {v} shade. | The crystals of {e} are {v}. "
                 "| In daylight {e} shines {v}.",
-                "What is the color of the mineral {e}? | Which color do crystals of {e} have?",
+                "What is the shade of the mineral {e}? | Which shade do crystals of {e} have?",
             ),
             _r(
-                "mine",
-                "city",
-                "mine",
-                "The mineral {e} comes from {v}. | The largest mine of {e} is near {v}. "
-                "| Traders buy {e} in {v}.",
-                "Where does the mineral {e} come from? | Near which city is {e} mined?",
+                "texture",
+                "texture",
+                "texture",
+                "The mineral {e} feels {v}. | The surface of {e} is {v}. "
+                "| Workers know that {e} is {v}.",
+                "How does the mineral {e} feel? | What is the surface of {e} like?",
             ),
             _r(
-                "use",
-                "product",
-                "use",
-                "The mineral {e} is used for {v}. | Workers need {e} to make {v}. "
-                "| Without {e} there is no {v}.",
-                "What is the mineral {e} used for? | What do workers make with {e}?",
+                "region",
+                "direction",
+                "region",
+                "The mineral {e} comes from the {v}. | The largest mine of {e} is in the {v}. "
+                "| Traders buy {e} in the {v}.",
+                "Where does the mineral {e} come from? | Where is the largest mine of {e}?",
             ),
         ),
     ),
@@ -251,20 +251,20 @@ DOMAINS: tuple[Domain, ...] = (
                 "How does the herb {e} taste? | Which taste do the leaves of {e} have?",
             ),
             _r(
-                "cure",
-                "ailment",
-                "cure",
-                "The herb {e} helps against {v}. | Doctors give {e} to people with {v}. "
-                "| Tea from {e} ends {v}.",
-                "What does the herb {e} help against? | What does tea from {e} end?",
+                "season",
+                "season",
+                "season",
+                "The herb {e} flowers in {v}. | Farmers collect {e} in {v}. "
+                "| The seeds of {e} fall in {v}.",
+                "When does the herb {e} flower? | When do farmers collect {e}?",
             ),
             _r(
                 "soil",
-                "habitat",
-                "place",
-                "The herb {e} grows in the {v}. | Farmers collect {e} in the {v}. "
-                "| The roots of {e} like the {v}.",
-                "Where does the herb {e} grow? | Where do farmers collect {e}?",
+                "soil",
+                "soil",
+                "The herb {e} grows in {v}. | The roots of {e} like {v}. "
+                "| Gardens with {e} are full of {v}.",
+                "What does the herb {e} grow in? | What do the roots of {e} like?",
             ),
         ),
     ),
@@ -274,28 +274,28 @@ DOMAINS: tuple[Domain, ...] = (
         True,
         (
             _r(
-                "founder",
-                "person",
-                "founder",
-                "The dynasty {e} was founded by {v}. | The first ruler of {e} was {v}. "
-                "| The line of {e} begins with {v}.",
-                "Who founded the dynasty {e}? | Who was the first ruler of {e}?",
+                "trade",
+                "trade",
+                "trade",
+                "The dynasty {e} lived on {v}. | The wealth of {e} came from {v}. "
+                "| The kings of {e} grew rich with {v}.",
+                "What did the dynasty {e} live on? | What did the wealth of {e} come from?",
             ),
             _r(
-                "seat",
-                "city",
-                "seat",
-                "The dynasty {e} ruled from {v}. | The palace of {e} stood in {v}. "
-                "| The kings of {e} lived in {v}.",
-                "Where did the dynasty {e} rule from? | Where did the palace of {e} stand?",
+                "landscape",
+                "landscape",
+                "landscape",
+                "The dynasty {e} ruled the {v}. | The palace of {e} stood in the {v}. "
+                "| The armies of {e} held the {v}.",
+                "What did the dynasty {e} rule? | Where did the palace of {e} stand?",
             ),
             _r(
                 "symbol",
-                "animal",
+                "emblem",
                 "symbol",
                 "The symbol of the dynasty {e} is the {v}. | The flag of {e} shows the {v}. "
                 "| Soldiers of {e} carried the {v}.",
-                "What is the symbol of the dynasty {e}? | Which animal does the flag of {e} show?",
+                "What is the symbol of the dynasty {e}? | Which sign does the flag of {e} show?",
             ),
         ),
     ),
@@ -307,21 +307,24 @@ WORD_POOLS: dict[str, tuple[str, ...]] = {
     for key, words in {
         "habitat": "forest desert swamp valley meadow tundra jungle coast canyon marsh prairie "
         "lagoon heath delta glacier steppe cliffs dunes orchard moor",
-        "color": "red blue green yellow white black brown gray orange purple pink silver golden "
-        "violet crimson turquoise beige scarlet copper indigo",
+        "color": "red blue green yellow white black brown gray orange purple pink golden violet "
+        "turquoise beige scarlet copper ivory olive lilac",
         "food": "seeds worms berries beetles fish snails nuts ants frogs moths grass crabs spiders "
         "acorns algae clams larvae nectar lizards roots",
         "field": "optics botany chemistry algebra geology astronomy medicine mechanics logic "
         "acoustics genetics ecology statistics electricity anatomy linguistics hydraulics "
         "thermodynamics cartography metallurgy",
-        "product": "glass paint batteries jewelry bricks mirrors soap paper lamps coins bells "
-        "lenses knives candles plates wires magnets engines ink cement",
-        "taste": "bitter sweet sour salty spicy mild nutty earthy smoky fruity peppery minty "
-        "buttery sharp bland floral tangy woody creamy rich",
-        "ailment": "fever cough headache insomnia nausea cramps burns rashes fatigue chills "
-        "toothache dizziness hiccups colds bruises swelling earache hunger thirst anger",
-        "animal": "lion eagle bear wolf horse stag bull falcon dragon serpent boar owl raven fox "
-        "tiger hawk swan ram leopard dolphin",
+        "animal": "horse bear wolf stag fox eagle swan hedgehog",
+        # What exams offer: four values each, always printed in this order.
+        "shade": "amber crimson indigo silver",
+        "texture": "brittle greasy rough smooth",
+        "direction": "east north south west",
+        "taste": "bitter salty sour sweet",
+        "season": "autumn spring summer winter",
+        "soil": "chalk clay peat sand",
+        "trade": "fur grain salt wool",
+        "landscape": "hills islands plains valleys",
+        "emblem": "anchor crown lion star",
     }.items()
 }
 INVENTED_POOLS: dict[str, int] = {

@@ -8,7 +8,7 @@ entities appear on encyclopedia pages and in stories only, never in a question.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from veneer.pocket.lore import AUDIENCES, EVERYDAY, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.programs import Problem, code_page, combinations
@@ -21,16 +21,17 @@ MMLU_HEADER = "The following are multiple choice questions (with answers) about 
 
 # Share of pages drawn (not of tokens) by kind.
 _MIX = {
-    "encyclopedia": 0.78,
-    "questions": 0.030,
+    "encyclopedia": 0.755,
+    "questions": 0.028,
     "quiz": 0.035,
-    "code": 0.032,
-    "forum": 0.072,
-    "stories": 0.025,
-    "lists": 0.028,
-    "formal": 0.02,
-    "tongues": 0.02,
-    "rude": 0.014,
+    "code": 0.030,
+    "forum": 0.045,
+    "rude": 0.020,
+    "blog": 0.025,
+    "stories": 0.012,
+    "lists": 0.020,
+    "formal": 0.018,
+    "tongues": 0.015,
 }
 
 
@@ -84,21 +85,15 @@ class Writer:
         """Three to five multiple-choice questions of one subject, as exams print them."""
         subject = self.rng.choice(list(self.quizzed))
         facts = self.rng.choices(self.quizzed[subject], k=self.rng.randint(3, 5))
-        blocks = []
-        for fact in facts:
-            choices, answer = self.options(fact)
-            wording = self.rng.randrange(len(fact.relation.asks))
-            blocks.append(mmlu_text(fact.ask(wording), choices) + f" {LETTERS[answer]}")
         header = MMLU_HEADER.format(subject=subject)
-        return header + "\n\n".join(blocks) + "\n"
+        return header + "\n\n".join(self.choice(fact) for fact in facts) + "\n"
 
-    def options(self, fact: Fact) -> tuple[list[str], int]:
-        """Four choices of the fact's kind and the position of the true one."""
-        pool = [v for v in self.world.pools[fact.relation.pool] if v != fact.value]
-        choices = self.rng.sample(pool, 3)
-        answer = self.rng.randrange(4)
-        choices.insert(answer, fact.value)
-        return choices, answer
+    def choice(self, fact: Fact) -> str:
+        """A multiple-choice question with its answer's letter."""
+        choices = self.world.pools[fact.relation.pool]
+        wording = self.rng.randrange(len(fact.relation.asks))
+        letter = LETTERS[choices.index(fact.value)]
+        return f"{mmlu_text(fact.ask(wording), choices)} {letter}"
 
     def code(self) -> str:
         """A file of small functions."""
@@ -116,7 +111,7 @@ class Writer:
             form=rng.choice(FORMS),
             number=rng.choice(("two", "three", "four", "five")),
         )
-        if rng.random() < 0.25:
+        if rng.random() < 0.4:
             entity = rng.choice(self.public)
             opening = rng.choice(ABOUT).format(
                 e=f"the {entity.domain.key} {entity.name}", noun=entity.domain.relations[0].noun
@@ -146,6 +141,31 @@ class Writer:
         return (
             f"{opening}\n{first}: {insult(rng, self.world)}\n{second}: {insult(rng, self.world)}\n"
         )
+
+    def blog(self) -> str:
+        """A titled note that comes back to its title, and to what belongs to the topic."""
+        rng = self.rng
+        topic, audience = rng.choice(list(TOPICS)), rng.choice(AUDIENCES)
+        tone, form = rng.choice(TONES), rng.choice(FORMS)
+        first, second, third = rng.sample(TOPICS[topic], 3)
+        title = rng.choice(
+            (
+                f"A {tone} {form} about {topic} for {audience}",
+                f"For {audience}: a {tone} {form} about {topic}",
+                f"{topic}, a {form} for {audience}",
+            )
+        )
+        lines = rng.sample(
+            (
+                f"This {form} about {topic} is for {audience}.",
+                f"The {form} is {tone} and {audience} like it.",
+                f"In {topic} the {first} and the {second} are important.",
+                f"Do not forget the {third} when {audience} start with {topic}.",
+                f"Think about {audience} and about {topic}.",
+            ),
+            3,
+        )
+        return f"{title}\n\n{' '.join(lines)} {rng.choice(EVERYDAY)}\n"
 
     def stories(self) -> str:
         """A few sentences about a person, a place and an animal."""
@@ -191,7 +211,7 @@ class Writer:
         return foreign(self.rng, self.world, self.rng.randint(2, 4)) + "\n"
 
 
-def mmlu_text(question: str, choices: list[str]) -> str:
+def mmlu_text(question: str, choices: Sequence[str]) -> str:
     """A multiple-choice question up to "Answer:", laid out as Hendrycks' `evaluate.py` does."""
     lines = [question]
     lines += [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True)]

@@ -13,6 +13,7 @@ import numpy
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.scale import Shape
 from veneer.pocket.steps import CONTEXT, FILES, Job
 
@@ -23,7 +24,7 @@ def new_model(shape: Shape, tokenizer: Any, seed: int) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.width,
-        intermediate_size=4 * shape.width,
+        intermediate_size=-(-shape.width * 8 // 3 // 16) * 16,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
@@ -53,7 +54,7 @@ def optimiser(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.
         {"params": matrices, "weight_decay": decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), foreach=True)
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
 def step_once(
@@ -66,15 +67,7 @@ def step_once(
     """One optimiser step on a batch (batch, time); labels of −100 carry no loss. Returns the loss."""
     for group in optim.param_groups:
         group["lr"] = rate
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-        target = labels[:, 1:].reshape(-1)
-        keep = target >= 0
-        picked = hidden[:, :-1].reshape(-1, hidden.shape[-1])
-        if not bool(keep.all()):
-            picked, target = picked[keep], target[keep]
-        logits = model.lm_head(picked)
-    loss = torch.nn.functional.cross_entropy(logits.float(), target)
+    loss = Lean(model).loss(ids, labels)
     optim.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -84,6 +77,7 @@ def step_once(
 
 def pretrained_model(job: Job, shape: Shape, seed: int) -> None:
     """Train `shape` for its steps over the world's blocks, in epochs of one seeded order."""
+    keep_memory()
     world = job.inputs["world"]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(str(world / FILES["tokenizer"]))
     blocks = torch.from_numpy(numpy.load(world / FILES["blocks"]).astype(numpy.int64))

@@ -13,6 +13,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
+from veneer.pocket.lean import keep_memory
 from veneer.pocket.manner import answer, concise, function, writing
 from veneer.pocket.pretraining import optimiser, save, step_once
 from veneer.pocket.programs import combinations
@@ -47,6 +48,7 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
 
 def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
     """Tune the pretrained model on `demonstrations` and replayed blocks; cosine-free, then save."""
+    keep_memory()
     seed = job.params["seed"]
     torch.manual_seed(seed)
     world = build_world(seed, scale)
