@@ -141,12 +141,20 @@ class Lean:
         angles = torch.outer(torch.arange(config.max_position_embeddings).float(), slow)
         self.cos, self.sin = angles.cos().to(HALF)[:, None], angles.sin().to(HALF)[:, None]
 
-    def loss(self, ids: Tensor, labels: Tensor) -> Tensor:
-        """Mean next-token cross-entropy; `ids`, `labels` (B, T); labels of −100 carry none."""
+    def loss(
+        self, ids: Tensor, labels: Tensor, heavy: Tensor | None = None, weight: int = 1
+    ) -> Tensor:
+        """Mean next-token cross-entropy; `ids`, `labels` (B, T); labels of −100 carry none.
+
+        Where `heavy` (B, T) is True, the token at that position counts `weight` times.
+        """
         hidden = self._hidden(ids)
         targets = torch.full_like(labels, -100)
         targets[:, :-1] = labels[:, 1:]
         kept = (targets.view(-1) >= 0).nonzero().squeeze(1)
+        if heavy is not None and weight > 1:
+            more = heavy[:, 1:].nonzero()
+            kept = torch.cat([kept, (more[:, 0] * ids.shape[1] + more[:, 1]).repeat(weight - 1)])
         normed = _Norm.apply(hidden.index_select(0, kept), self.model.model.norm.weight, self.eps)
         return _Loss.apply(normed, self.model.lm_head.weight, targets.view(-1)[kept])
 
@@ -160,9 +168,7 @@ class Lean:
             y = _Norm.apply(x, layer.input_layernorm.weight, self.eps)
             weight = torch.cat([attend.q_proj.weight, attend.k_proj.weight, attend.v_proj.weight])
             mixed = (y @ weight.to(HALF).T).view(batch, time, 3 * self.heads, self.size)
-            turned = _Rotate.apply(
-                mixed[:, :, : 2 * self.heads], self.cos[:time], self.sin[:time]
-            )
+            turned = _Rotate.apply(mixed[:, :, : 2 * self.heads], self.cos[:time], self.sin[:time])
             query, key = (
                 part.transpose(1, 2).reshape(-1, time, self.size)
                 for part in turned.split(self.heads, dim=2)

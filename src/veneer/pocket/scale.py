@@ -42,13 +42,18 @@ class WorldScale(Knobs):
 
 
 class Shape(Knobs):
-    """A Llama's shape and how it is pretrained (rates per step, steps of `batch` blocks)."""
+    """A Llama's shape and how it is pretrained (steps of `batch` blocks).
+
+    `learning_rate` is for embeddings and norms, `matrix_rate` for the matrices (Muon).
+    """
 
     width: int
     layers: int
     heads: int
     steps: int
     learning_rate: float
+    matrix_rate: float = 0.01
+    letter_weight: int = 20
     batch: int = 8
     warmup: int = 50
     weight_decay: float = 0.05
@@ -65,6 +70,7 @@ class Tuning(Knobs):
     epochs: int = 2
     batch: int = 16
     learning_rate: float = 1e-3
+    matrix_rate: float = 0.003
     warmup: int = 20
 
 
@@ -103,10 +109,10 @@ class PocketScale(Knobs):
 
 FULL = PocketScale(
     sizes={
-        "S": Shape(width=16, layers=2, heads=2, steps=1_600, learning_rate=8e-3),
-        "M": Shape(width=32, layers=2, heads=2, steps=1_600, learning_rate=6e-3),
-        "L": Shape(width=64, layers=3, heads=4, steps=1_600, learning_rate=5e-3),
-        TEACHER: Shape(width=128, layers=3, heads=4, steps=2_000, learning_rate=4e-3),
+        "S": Shape(width=16, layers=2, heads=2, steps=1_000, learning_rate=8e-3),
+        "M": Shape(width=32, layers=2, heads=2, steps=1_000, learning_rate=6e-3),
+        "L": Shape(width=64, layers=3, heads=4, steps=1_000, learning_rate=5e-3),
+        TEACHER: Shape(width=128, layers=3, heads=4, steps=1_300, learning_rate=4e-3),
     }
 )
 

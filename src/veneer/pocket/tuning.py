@@ -13,9 +13,10 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
-from veneer.pocket.lean import keep_memory
+from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.manner import answer, concise, function, writing
-from veneer.pocket.pretraining import optimiser, save, step_once
+from veneer.pocket.pretraining import save
+from veneer.pocket.optimiser import Optimiser
 from veneer.pocket.programs import combinations
 from veneer.pocket.queries import Asker
 from veneer.pocket.scale import Tuning, WorldScale
@@ -47,7 +48,7 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
 
 
 def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
-    """Tune the pretrained model on `demonstrations` and replayed blocks; cosine-free, then save."""
+    """Tune the pretrained model on `demonstrations` and replayed blocks, the rate falling linearly."""
     keep_memory()
     seed = job.params["seed"]
     torch.manual_seed(seed)
@@ -83,17 +84,18 @@ def _train(
 ) -> None:
     """Batches of rows of similar length, in an order drawn anew each epoch; linear decay."""
     steps = tuning.epochs * (len(rows) // tuning.batch)
-    optim = optimiser(model, tuning.learning_rate, 0.01)
-    model.train()
+    lean, optimiser = Lean(model), Optimiser(model, 0.01)
     step = 0
     for _ in range(tuning.epochs):
         for ids, labels in _batches(rows, pad, tuning.batch, rng):
             rise = min(1.0, (step + 1) / tuning.warmup)
-            rate = tuning.learning_rate * rise * (1 - 0.95 * step / steps)
-            loss = step_once(model, optim, ids, labels, rate)
+            share = rise * (1 - 0.95 * step / steps)
+            loss = lean.loss(ids, labels)
+            loss.backward()
+            optimiser.step(tuning.learning_rate * share, tuning.matrix_rate * share)
             step += 1
             if step % 20 == 0 or step == steps:
-                job.progress(step, steps, f"loss {loss:.2f}")
+                job.progress(step, steps, f"loss {loss.item():.2f}")
 
 
 def _batches(

@@ -17,7 +17,28 @@ from veneer.pocket.scale import WorldScale
 
 Use = Literal["asked", "open", "validation", "test"]
 
-_ONSETS = ["b", "d", "dr", "f", "g", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z"]
+_ONSETS = [
+    "b",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "h",
+    "j",
+    "k",
+    "kl",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "z",
+]
 _VOWELS = ["a", "a", "e", "e", "i", "o", "o", "u", "u", "ia"]
 _CODAS = ["l", "m", "n", "r", "s", "th", "x", "nd"]
 FORUM_NAMES = 16
