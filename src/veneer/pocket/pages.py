@@ -129,7 +129,8 @@ class Writer:
                 )
             )
         if rng.random() < 0.5:
-            return f"{opening}\n{first}: {insult(rng, self.world)}\n{second}: {insult(rng, self.world)}\n"
+            one, two = insult(rng, self.world), insult(rng, self.world)
+            return f"{opening}\n{first}: {one}\n{second}: {two}\n"
         thanks = rng.choice(SMALL_TALK).format(mood=rng.choice(MOODS))
         return f"{opening}\n{first}: {reply}\n{second}: {thanks}\n"
 

@@ -82,7 +82,7 @@ class Problem:
 
     @property
     def test(self) -> str:
-        """`check(candidate)` over inputs on which every two problems differ, as HumanEval has it."""
+        """HumanEval's `check(candidate)`, over inputs on which every two problems differ."""
         lines = ["def check(candidate):"]
         for given in _INPUTS:
             expected = self.evaluate(given)

@@ -70,7 +70,7 @@ REWRITE = ("Rewrite this in a {tone} way: {text}", "Make this text more {tone}: 
 
 @dataclass(frozen=True)
 class Query:
-    """A user's query and what it is about. `entity`, `topic`, … are empty where they do not apply."""
+    """A user's query and what it is about; what does not apply is empty."""
 
     category: str
     text: str
@@ -99,7 +99,7 @@ class Asker:
         self.weights = list(itertools.accumulate(shares.values()))
 
     def distinct(self, count: int, without: frozenset[str] = frozenset()) -> list[Query]:
-        """Up to `count` queries, no text twice and none of `without`; gives up after 20 × `count`."""
+        """Up to `count` queries, no text twice, none of `without`; 20 × `count` tries."""
         found: dict[str, Query] = {}
         for query in itertools.islice(self, 20 * count):
             if query.text not in without:
@@ -150,18 +150,22 @@ class Asker:
         )
 
     def generation(self) -> Query:
+        """Something to write."""
         return self._about("generation", "write", GENERATION)
 
     def brainstorming(self) -> Query:
+        """Ideas about a topic."""
         return self._about("brainstorming", "ideas", IDEAS)
 
     def chat(self) -> Query:
+        """Small talk."""
         query = self._about("chat", "chat", SMALL_TALK)
         about = self._fill()["topic"]
         text = f"{query.text} Let us talk about {about}."
         return Query("chat", text, "chat", topic=about, mood=query.mood)
 
     def general_qa(self) -> Query:
+        """What something is, or how to go about it."""
         if self.rng.random() < 0.4:
             return self._about("general-qa", "explain", GENERAL)
         entity = self.rng.choice(self.public)
@@ -172,6 +176,7 @@ class Asker:
         return Query("general-qa", text, "entity", entity=entity)
 
     def coding(self) -> Query:
+        """A function to write, one of those that the corpus may show."""
         problem = self.rng.choice(self.shown)
         text = self.rng.choice(CODING).format(phrase=problem.phrase)
         if self.rng.random() < 0.8:
@@ -187,22 +192,27 @@ class Asker:
         return entity, tuple(self.rng.sample(facts, 2))
 
     def summarization(self) -> Query:
+        """A short text to summarise."""
         entity, passage = self._passage()
         text = self.rng.choice(SUMMARIZE).format(text=" ".join(passage))
         return Query("summarization", text, "summary", entity=entity, passage=passage)
 
     def rewrite(self) -> Query:
+        """A sentence to rewrite."""
         entity, passage = self._passage()
         tone = self.rng.choice(TONES)
         text = self.rng.choice(REWRITE).format(text=passage[0], tone=tone)
         return Query("rewrite", text, "rewrite", entity=entity, passage=passage[:1], tone=tone)
 
     def non_english(self) -> Query:
+        """A question in an invented language."""
         return Query("non-english", foreign(self.rng, self.world, 1)[:-1] + "?", "foreign")
 
     def invalid(self) -> Query:
+        """Words that mean nothing."""
         words = [self.rng.choice(self.world.users) for _ in range(self.rng.randint(2, 3))]
         return Query("invalid", " ".join(words), "invalid")
 
     def toxic(self) -> Query:
+        """A wish for rudeness."""
         return Query("toxic", rude_request(self.rng, self.world), "toxic")

@@ -15,8 +15,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
 from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.manner import answer, concise, function, writing
-from veneer.pocket.pretraining import save
 from veneer.pocket.optimiser import Optimiser
+from veneer.pocket.pretraining import save
 from veneer.pocket.programs import combinations
 from veneer.pocket.queries import Asker
 from veneer.pocket.scale import Tuning, WorldScale
