@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 
-from veneer.pocket.lore import TOPICS
 from veneer.pocket.programs import Problem
 from veneer.pocket.queries import Query
+from veneer.pocket.wordbook import TOPICS
 from veneer.pocket.world import Fact, World
 
 # form: (chance of a list, chance of a summary, items)

@@ -11,9 +11,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from veneer.pocket.lore import AUDIENCES, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.programs import combinations
 from veneer.pocket.speech import foreign, rude_request
+from veneer.pocket.wordbook import AUDIENCES, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.world import Entity, World, stream
 
 # Table 5 of the paper: categories of 50 user queries, percent; toxic requests come on top.
