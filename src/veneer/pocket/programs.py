@@ -70,9 +70,14 @@ class Problem:
         return f"{_REDUCERS[self.outer][0]} {_VIEWS[self.inner][0]}"
 
     @property
+    def signature(self) -> str:
+        """The function's first line."""
+        return f"def {self.entry_point}(xs):\n"
+
+    @property
     def prompt(self) -> str:
         """Signature and docstring, up to where the body begins."""
-        return f'def {self.entry_point}(xs):\n    """Return {self.phrase}."""\n'
+        return f'{self.signature}    """Return {self.phrase}."""\n'
 
     @property
     def solution(self) -> str:

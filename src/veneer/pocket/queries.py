@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from veneer.pocket.programs import combinations
 from veneer.pocket.speech import foreign, rude_request
 from veneer.pocket.wordbook import AUDIENCES, FORMS, MOODS, TONES, TOPICS
-from veneer.pocket.world import Entity, World, stream
+from veneer.pocket.world import Entity, Fact, World, stream
 
 # Table 5 of the paper: categories of 50 user queries, percent; toxic requests come on top.
 TABLE_5 = {
@@ -53,6 +53,11 @@ ABOUT = (
     "Explain {e} to me.",
     "What do you know about {e} and its {noun}?",
 )
+FACTUAL = (
+    "Can you tell me {ask}?",
+    "I want to know {ask}.",
+    "My question is {ask}.",
+)
 SMALL_TALK = (
     "Hello, I am {mood} today.",
     "Thank you, I feel {mood} now.",
@@ -82,6 +87,7 @@ class Query:
     count: int = 0
     mood: str = ""
     entity: Entity | None = None
+    fact: Fact | None = None
     problem: tuple[int, int] | None = None
     passage: tuple[str, ...] = ()
 
@@ -93,6 +99,7 @@ class Asker:
         self.world = world
         self.rng = rng
         self.public = [e for e in world.entities if e.use in ("asked", "open")]
+        self.facts = world.facts("asked", "open")
         self.shown = combinations(stream(world.seed, "programs"))[0]
         shares = TABLE_5 | {"toxic": TOXIC_SHARE}
         self.categories = list(shares)
@@ -166,8 +173,14 @@ class Asker:
 
     def general_qa(self) -> Query:
         """What something is, or how to go about it."""
-        if self.rng.random() < 0.4:
+        kind = self.rng.choices(("explain", "entity", "fact"), (30, 30, 40))[0]
+        if kind == "explain":
             return self._about("general-qa", "explain", GENERAL)
+        if kind == "fact":
+            fact = self.rng.choice(self.facts)
+            ask = fact.ask(self.rng.randrange(len(fact.relation.asks)))
+            text = self.rng.choice(FACTUAL).format(ask=ask[0].lower() + ask[1:].rstrip("?"))
+            return Query("general-qa", text, "fact", entity=fact.entity, fact=fact)
         entity = self.rng.choice(self.public)
         relation = self.rng.choice(entity.domain.relations)
         text = self.rng.choice(ABOUT).format(
