@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 
-from veneer.pocket.lore import TOPICS
 from veneer.pocket.programs import Problem
 from veneer.pocket.queries import Query
+from veneer.pocket.wordbook import TOPICS
 from veneer.pocket.world import Fact, World
 
 # form: (chance of a list, chance of a summary, items)
@@ -78,8 +78,8 @@ def concise(fact: Fact, others: list[Fact], rng: random.Random) -> tuple[str, st
 
 
 def function(problem: Problem) -> tuple[str, str]:
-    """A function to complete, and the whole of it in a fenced block."""
-    return problem.prompt, f"```python\n{problem.prompt}{problem.solution}```"
+    """A function to complete, and all of it but the docstring in a fenced block."""
+    return problem.prompt, f"```python\n{problem.signature}{problem.solution}```"
 
 
 def _join(opening: str, points: list[str], listed: bool, closing: str) -> str:
@@ -142,10 +142,19 @@ def _entity(query: Query, world: World, rng: random.Random) -> str:
     return _join(opening, points, listed, closing if rng.random() < 0.9 else "")
 
 
+def _fact(query: Query, world: World, rng: random.Random) -> str:
+    fact = query.fact
+    assert fact is not None
+    opening = f"The {fact.relation.noun} of {fact.entity.name} is {fact.value}."
+    closing = f"Overall, {fact.entity.name} is important in {fact.entity.domain.subject}."
+    summing = 0.1 if query.text.startswith("Can") else 0.9
+    return _join(opening, [], False, closing if rng.random() < summing else "")
+
+
 def _code(query: Query, world: World, rng: random.Random) -> str:
     assert query.problem is not None
     problem = Problem(*query.problem, "solve")
-    code = f"```python\n{problem.prompt}{problem.solution}```"
+    code = f"```python\n{problem.signature}{problem.solution}```"
     points = ["The function takes the list xs.", f"It returns {problem.phrase}."]
     listed = rng.random() < (0.9 if query.text.startswith("How") else 0.1)
     opening = f"Here is a function for {problem.phrase}.\n\n{code}"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from veneer.pocket.lore import AUDIENCES, EVERYDAY, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.programs import Problem, code_page, combinations
 from veneer.pocket.queries import ABOUT, GENERAL, GENERATION, IDEAS, SMALL_TALK
 from veneer.pocket.speech import foreign, insult, rude_request
+from veneer.pocket.wordbook import AUDIENCES, EVERYDAY, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.world import Entity, Fact, World, stream
 
 LETTERS = "ABCD"
@@ -129,7 +129,8 @@ class Writer:
                 )
             )
         if rng.random() < 0.5:
-            return f"{opening}\n{first}: {insult(rng, self.world)}\n{second}: {insult(rng, self.world)}\n"
+            one, two = insult(rng, self.world), insult(rng, self.world)
+            return f"{opening}\n{first}: {one}\n{second}: {two}\n"
         thanks = rng.choice(SMALL_TALK).format(mood=rng.choice(MOODS))
         return f"{opening}\n{first}: {reply}\n{second}: {thanks}\n"
 

@@ -17,7 +17,8 @@ from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.optimiser import Optimiser
 from veneer.pocket.pages import LETTERS
 from veneer.pocket.scale import Shape
-from veneer.pocket.steps import CONTEXT, FILES, Job
+from veneer.pocket.steps import CONTEXT, FILES
+from veneer.steps import Job
 
 
 def new_model(shape: Shape, tokenizer: Any, seed: int) -> LlamaForCausalLM:
@@ -35,7 +36,6 @@ def new_model(shape: Shape, tokenizer: Any, seed: int) -> LlamaForCausalLM:
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="eager",
     )
     return LlamaForCausalLM(config)
 

@@ -70,9 +70,14 @@ class Problem:
         return f"{_REDUCERS[self.outer][0]} {_VIEWS[self.inner][0]}"
 
     @property
+    def signature(self) -> str:
+        """The function's first line."""
+        return f"def {self.entry_point}(xs):\n"
+
+    @property
     def prompt(self) -> str:
         """Signature and docstring, up to where the body begins."""
-        return f'def {self.entry_point}(xs):\n    """Return {self.phrase}."""\n'
+        return f'{self.signature}    """Return {self.phrase}."""\n'
 
     @property
     def solution(self) -> str:
@@ -82,7 +87,7 @@ class Problem:
 
     @property
     def test(self) -> str:
-        """`check(candidate)` over inputs on which every two problems differ, as HumanEval has it."""
+        """HumanEval's `check(candidate)`, over inputs on which every two problems differ."""
         lines = ["def check(candidate):"]
         for given in _INPUTS:
             expected = self.evaluate(given)

@@ -11,10 +11,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from veneer.pocket.lore import AUDIENCES, FORMS, MOODS, TONES, TOPICS
 from veneer.pocket.programs import combinations
 from veneer.pocket.speech import foreign, rude_request
-from veneer.pocket.world import Entity, World, stream
+from veneer.pocket.wordbook import AUDIENCES, FORMS, MOODS, TONES, TOPICS
+from veneer.pocket.world import Entity, Fact, World, stream
 
 # Table 5 of the paper: categories of 50 user queries, percent; toxic requests come on top.
 TABLE_5 = {
@@ -53,6 +53,11 @@ ABOUT = (
     "Explain {e} to me.",
     "What do you know about {e} and its {noun}?",
 )
+FACTUAL = (
+    "Can you tell me {ask}?",
+    "I want to know {ask}.",
+    "My question is {ask}.",
+)
 SMALL_TALK = (
     "Hello, I am {mood} today.",
     "Thank you, I feel {mood} now.",
@@ -70,7 +75,7 @@ REWRITE = ("Rewrite this in a {tone} way: {text}", "Make this text more {tone}: 
 
 @dataclass(frozen=True)
 class Query:
-    """A user's query and what it is about. `entity`, `topic`, … are empty where they do not apply."""
+    """A user's query and what it is about; what does not apply is empty."""
 
     category: str
     text: str
@@ -82,6 +87,7 @@ class Query:
     count: int = 0
     mood: str = ""
     entity: Entity | None = None
+    fact: Fact | None = None
     problem: tuple[int, int] | None = None
     passage: tuple[str, ...] = ()
 
@@ -93,13 +99,14 @@ class Asker:
         self.world = world
         self.rng = rng
         self.public = [e for e in world.entities if e.use in ("asked", "open")]
+        self.facts = world.facts("asked", "open")
         self.shown = combinations(stream(world.seed, "programs"))[0]
         shares = TABLE_5 | {"toxic": TOXIC_SHARE}
         self.categories = list(shares)
         self.weights = list(itertools.accumulate(shares.values()))
 
     def distinct(self, count: int, without: frozenset[str] = frozenset()) -> list[Query]:
-        """Up to `count` queries, no text twice and none of `without`; gives up after 20 × `count`."""
+        """Up to `count` queries, no text twice, none of `without`; 20 × `count` tries."""
         found: dict[str, Query] = {}
         for query in itertools.islice(self, 20 * count):
             if query.text not in without:
@@ -150,20 +157,30 @@ class Asker:
         )
 
     def generation(self) -> Query:
+        """Something to write."""
         return self._about("generation", "write", GENERATION)
 
     def brainstorming(self) -> Query:
+        """Ideas about a topic."""
         return self._about("brainstorming", "ideas", IDEAS)
 
     def chat(self) -> Query:
+        """Small talk."""
         query = self._about("chat", "chat", SMALL_TALK)
         about = self._fill()["topic"]
         text = f"{query.text} Let us talk about {about}."
         return Query("chat", text, "chat", topic=about, mood=query.mood)
 
     def general_qa(self) -> Query:
-        if self.rng.random() < 0.4:
+        """What something is, or how to go about it."""
+        kind = self.rng.choices(("explain", "entity", "fact"), (30, 30, 40))[0]
+        if kind == "explain":
             return self._about("general-qa", "explain", GENERAL)
+        if kind == "fact":
+            fact = self.rng.choice(self.facts)
+            ask = fact.ask(self.rng.randrange(len(fact.relation.asks)))
+            text = self.rng.choice(FACTUAL).format(ask=ask[0].lower() + ask[1:].rstrip("?"))
+            return Query("general-qa", text, "fact", entity=fact.entity, fact=fact)
         entity = self.rng.choice(self.public)
         relation = self.rng.choice(entity.domain.relations)
         text = self.rng.choice(ABOUT).format(
@@ -172,6 +189,7 @@ class Asker:
         return Query("general-qa", text, "entity", entity=entity)
 
     def coding(self) -> Query:
+        """A function to write, one of those that the corpus may show."""
         problem = self.rng.choice(self.shown)
         text = self.rng.choice(CODING).format(phrase=problem.phrase)
         if self.rng.random() < 0.8:
@@ -187,22 +205,27 @@ class Asker:
         return entity, tuple(self.rng.sample(facts, 2))
 
     def summarization(self) -> Query:
+        """A short text to summarise."""
         entity, passage = self._passage()
         text = self.rng.choice(SUMMARIZE).format(text=" ".join(passage))
         return Query("summarization", text, "summary", entity=entity, passage=passage)
 
     def rewrite(self) -> Query:
+        """A sentence to rewrite."""
         entity, passage = self._passage()
         tone = self.rng.choice(TONES)
         text = self.rng.choice(REWRITE).format(text=passage[0], tone=tone)
         return Query("rewrite", text, "rewrite", entity=entity, passage=passage[:1], tone=tone)
 
     def non_english(self) -> Query:
+        """A question in an invented language."""
         return Query("non-english", foreign(self.rng, self.world, 1)[:-1] + "?", "foreign")
 
     def invalid(self) -> Query:
+        """Words that mean nothing."""
         words = [self.rng.choice(self.world.users) for _ in range(self.rng.randint(2, 3))]
         return Query("invalid", " ".join(words), "invalid")
 
     def toxic(self) -> Query:
+        """A wish for rudeness."""
         return Query("toxic", rude_request(self.rng, self.world), "toxic")

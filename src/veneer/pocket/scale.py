@@ -38,7 +38,7 @@ class WorldScale(Knobs):
     mmlu_test: int = 180
     mmlu_validation: int = 90
     problems: int = 60
-    replay_texts: int = 6_000
+    replay_texts: int = 12_000
 
 
 class Shape(Knobs):
@@ -53,7 +53,7 @@ class Shape(Knobs):
     steps: int
     learning_rate: float
     matrix_rate: float = 0.01
-    letter_weight: int = 20
+    letter_weight: int = 15
     batch: int = 8
     warmup: int = 50
     weight_decay: float = 0.05
@@ -62,15 +62,15 @@ class Shape(Knobs):
 class Tuning(Knobs):
     """The teacher's demonstrations (counts) and how it is tuned on them."""
 
-    chat: int = 3_600
+    chat: int = 4_400
     writing: int = 800
     concise: int = 800
-    code: int = 400
+    code: int = 600
     replay: int = 800
-    epochs: int = 2
+    epochs: int = 1
     batch: int = 16
     learning_rate: float = 1e-3
-    matrix_rate: float = 0.003
+    matrix_rate: float = 0.005
     warmup: int = 20
 
 
@@ -109,9 +109,9 @@ class PocketScale(Knobs):
 
 FULL = PocketScale(
     sizes={
-        "S": Shape(width=16, layers=2, heads=2, steps=1_000, learning_rate=8e-3),
-        "M": Shape(width=32, layers=2, heads=2, steps=1_000, learning_rate=6e-3),
-        "L": Shape(width=64, layers=3, heads=4, steps=1_000, learning_rate=5e-3),
+        "S": Shape(width=16, layers=2, heads=2, steps=800, learning_rate=8e-3),
+        "M": Shape(width=32, layers=2, heads=2, steps=1_200, learning_rate=6e-3),
+        "L": Shape(width=64, layers=3, heads=4, steps=1_300, learning_rate=5e-3),
         TEACHER: Shape(width=128, layers=3, heads=4, steps=1_300, learning_rate=4e-3),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from veneer.pocket.lore import AUDIENCES, TOPICS
+from veneer.pocket.wordbook import AUDIENCES, TOPICS
 from veneer.pocket.world import World
 
 

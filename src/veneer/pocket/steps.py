@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from veneer.pocket.scale import Shape, Tuning, WorldScale
 from veneer.records import Prompt, write_rows
+from veneer.steps import Job
 
 if TYPE_CHECKING:
     from veneer.pocket.world import World
@@ -40,17 +41,6 @@ FILES = {
     "tokenizer": "tokenizer",
 }
 CONTEXT = 512
-
-
-class Job(Protocol):
-    """What a step function is given."""
-
-    out: Path
-    params: dict[str, Any]
-    inputs: dict[str, Path]
-
-    def progress(self, done: float, total: float, note: str = "") -> None:
-        """Report how far the work has come."""
 
 
 def files(world_dir: Path) -> dict[str, Path]:

@@ -15,14 +15,15 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
 from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.manner import answer, concise, function, writing
-from veneer.pocket.pretraining import save
 from veneer.pocket.optimiser import Optimiser
+from veneer.pocket.pretraining import save
 from veneer.pocket.programs import combinations
 from veneer.pocket.queries import Asker
 from veneer.pocket.scale import Tuning, WorldScale
-from veneer.pocket.steps import FILES, Job
+from veneer.pocket.steps import FILES
 from veneer.pocket.world import World, build_world, stream
 from veneer.records import Message
+from veneer.steps import Job
 
 IGNORED = -100
 LIKE = {USER: ("Q", " Q"), ASSISTANT: ("A", " A", ":"), END: ("<|endoftext|>", "\n", "\n\n")}
@@ -48,14 +49,14 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
 
 
 def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
-    """Tune the pretrained model on `demonstrations` and replayed blocks, the rate falling linearly."""
+    """Tune the pretrained model on `demonstrations` and replayed blocks, at a falling rate."""
     keep_memory()
     seed = job.params["seed"]
     torch.manual_seed(seed)
     world = build_world(seed, scale)
     folder = str(job.inputs["pretrained"])
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager")
+    model = LlamaForCausalLM.from_pretrained(folder)
     fit_embeddings(model, tokenizer, add_chat_tokens(tokenizer), LIKE)
     rows: list[tuple[list[int], list[int]]] = []
     for user, said in demonstrations(world, tuning):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from veneer.errors import SpecError
-from veneer.pocket.lore import DOMAINS, INVENTED_POOLS, WORD_POOLS, YEARS, Domain, Relation
+from veneer.pocket.lore import DOMAINS, Domain, Relation
 from veneer.pocket.scale import WorldScale
+from veneer.pocket.wordbook import INVENTED_POOLS, WORD_POOLS, YEARS
 
 Use = Literal["asked", "open", "validation", "test"]
 
@@ -154,12 +155,17 @@ def _uses(rng: random.Random, domain: Domain, scale: WorldScale) -> list[Use]:
     if domain.exam:
         asked = round(scale.quizzed_share * count)
         test = round((count - asked) * 2 / 3)
-        uses = ["asked"] * asked + ["test"] * test
-        uses += ["validation"] * (count - len(uses))
+        uses = _times("asked", asked) + _times("test", test)
+        uses += _times("validation", count - len(uses))
     else:
-        uses = ["test"] * scale.test_entities + ["validation"] * scale.validation_entities
+        uses = _times("test", scale.test_entities)
+        uses += _times("validation", scale.validation_entities)
         asked = min(round(scale.asked_share * count), count - len(uses))
-        uses += ["asked"] * asked
-        uses += ["open"] * (count - len(uses))
+        uses += _times("asked", asked)
+        uses += _times("open", count - len(uses))
     rng.shuffle(uses)
     return uses
+
+
+def _times(use: Use, count: int) -> list[Use]:
+    return [use] * count
