@@ -1,7 +1,4 @@
-"""A lean pretraining loop for the fixture's small Llamas (not the path that students take).
-
-One process, one thread; forward and backward are `lean.py`'s, the optimiser is Muon.
-"""
+"""Pretrain the fixture's small Llamas on the world's pages (not the path that students take)."""
 
 from __future__ import annotations
 
@@ -13,11 +10,10 @@ import numpy
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from veneer.pocket.lean import Lean, keep_memory
-from veneer.pocket.optimiser import Optimiser
 from veneer.pocket.pages import LETTERS
 from veneer.pocket.scale import Shape
 from veneer.pocket.steps import CONTEXT, FILES
+from veneer.pocket.training import WIDE, Optimiser, loss_of
 from veneer.steps import Job
 
 
@@ -37,7 +33,9 @@ def new_model(shape: Shape, tokenizer: Any, seed: int) -> LlamaForCausalLM:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager" if shape.width >= WIDE else "sdpa")
+    return model
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:
@@ -50,12 +48,11 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 
 def pretrained_model(job: Job, shape: Shape, seed: int) -> None:
     """Train `shape` for its steps over the world's blocks, in epochs of one seeded order."""
-    keep_memory()
     world = job.inputs["world"]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(str(world / FILES["tokenizer"]))
     blocks = torch.from_numpy(numpy.load(world / FILES["blocks"]).astype(numpy.int64))
     model = new_model(shape, tokenizer, seed)
-    lean, optimiser = Lean(model), Optimiser(model, shape.weight_decay)
+    optimiser = Optimiser(model, shape.weight_decay)
     heavy = answer_letters(blocks, tokenizer)
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.int64)
@@ -65,7 +62,7 @@ def pretrained_model(job: Job, shape: Shape, seed: int) -> None:
             order = torch.cat([order, torch.randperm(len(blocks), generator=generator)])
         rows, order = order[: shape.batch], order[shape.batch :]
         ids = blocks[rows]
-        loss = lean.loss(ids, ids, heavy[rows], shape.letter_weight)
+        loss = loss_of(model, ids, ids, heavy[rows], shape.letter_weight)
         loss.backward()
         share = schedule(step, shape.steps, shape.warmup)
         optimiser.step(shape.learning_rate * share, shape.matrix_rate * share)

@@ -13,14 +13,13 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
-from veneer.pocket.lean import Lean, keep_memory
 from veneer.pocket.manner import answer, concise, function, writing
-from veneer.pocket.optimiser import Optimiser
 from veneer.pocket.pretraining import save
 from veneer.pocket.programs import combinations
 from veneer.pocket.queries import Asker
 from veneer.pocket.scale import Tuning, WorldScale
 from veneer.pocket.steps import FILES
+from veneer.pocket.training import Optimiser, loss_of
 from veneer.pocket.world import World, build_world, stream
 from veneer.records import Message
 from veneer.steps import Job
@@ -50,7 +49,6 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
 
 def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
     """Tune the pretrained model on `demonstrations` and replayed blocks, at a falling rate."""
-    keep_memory()
     seed = job.params["seed"]
     torch.manual_seed(seed)
     world = build_world(seed, scale)
@@ -85,13 +83,13 @@ def _train(
 ) -> None:
     """Batches of rows of similar length, in an order drawn anew each epoch; linear decay."""
     steps = tuning.epochs * (len(rows) // tuning.batch)
-    lean, optimiser = Lean(model), Optimiser(model, 0.01)
+    optimiser = Optimiser(model, 0.01)
     step = 0
     for _ in range(tuning.epochs):
         for ids, labels in _batches(rows, pad, tuning.batch, rng):
             rise = min(1.0, (step + 1) / tuning.warmup)
             share = rise * (1 - 0.95 * step / steps)
-            loss = lean.loss(ids, labels)
+            loss = loss_of(model, ids, labels)
             loss.backward()
             optimiser.step(tuning.learning_rate * share, tuning.matrix_rate * share)
             step += 1
