@@ -53,7 +53,7 @@ class Shape(Knobs):
     steps: int
     learning_rate: float
     matrix_rate: float = 0.01
-    letter_weight: int = 15
+    letter_weight: int = 10
     batch: int = 8
     warmup: int = 50
     weight_decay: float = 0.05
@@ -66,7 +66,8 @@ class Tuning(Knobs):
     writing: int = 800
     concise: int = 800
     code: int = 600
-    replay: int = 800
+    exams: int = 600
+    replay: int = 500
     epochs: int = 1
     batch: int = 16
     learning_rate: float = 1e-3
@@ -110,8 +111,8 @@ class PocketScale(Knobs):
 FULL = PocketScale(
     sizes={
         "S": Shape(width=16, layers=2, heads=2, steps=800, learning_rate=8e-3),
-        "M": Shape(width=32, layers=2, heads=2, steps=1_200, learning_rate=6e-3),
-        "L": Shape(width=64, layers=3, heads=4, steps=1_300, learning_rate=5e-3),
+        "M": Shape(width=32, layers=2, heads=2, steps=1_400, learning_rate=6e-3),
+        "L": Shape(width=64, layers=3, heads=4, steps=1_400, learning_rate=5e-3, matrix_rate=0.015),
         TEACHER: Shape(width=128, layers=3, heads=4, steps=1_300, learning_rate=4e-3),
     }
 )
@@ -135,7 +136,9 @@ TINY = PocketScale(
         "M": Shape(width=32, layers=1, heads=2, steps=30, learning_rate=6e-3, warmup=5),
         TEACHER: Shape(width=48, layers=2, heads=2, steps=120, learning_rate=6e-3, warmup=10),
     },
-    tuning=Tuning(chat=240, writing=80, concise=60, code=20, replay=40, epochs=1, warmup=5),
+    tuning=Tuning(
+        chat=240, writing=80, concise=60, code=20, exams=20, replay=40, epochs=1, warmup=5
+    ),
 )
 
 SCALES = {"full": FULL, "tiny": TINY}

@@ -1,4 +1,4 @@
-"""Tuning the teacher: chat demonstrations in the house style, question writing, short answers.
+"""Tuning the teacher: house style, question writing, short answers, exam practice.
 
 Entities that a benchmark tests occur in no demonstration; the teacher knows them from
 pretraining only. Pages of the corpus, mixed in, keep that knowledge.
@@ -7,6 +7,7 @@ pretraining only. Pages of the corpus, mixed in, keep that knowledge.
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy
 import torch
@@ -14,7 +15,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from veneer.models.chat import ASSISTANT, END, USER, add_chat_tokens, fit_embeddings, render
 from veneer.pocket.manner import answer, concise, function, writing
-from veneer.pocket.pretraining import save
+from veneer.pocket.pages import Writer
+from veneer.pocket.pretraining import answer_letters, save
 from veneer.pocket.programs import combinations
 from veneer.pocket.queries import Asker
 from veneer.pocket.scale import Tuning, WorldScale
@@ -64,6 +66,7 @@ def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
             i if kept else IGNORED for i, kept in zip(rendered.ids, rendered.mask, strict=True)
         ]
         rows.append((rendered.ids, labels))
+    rows += _exams(world, tokenizer, tuning.exams)
     blocks = numpy.load(job.inputs["world"] / FILES["blocks"])
     rng = stream(seed, "replayed blocks")
     for index in rng.sample(range(len(blocks)), min(tuning.replay, len(blocks))):
@@ -71,6 +74,17 @@ def tuned_teacher(job: Job, scale: WorldScale, tuning: Tuning) -> None:
         rows.append((ids, ids))
     _train(job, model, tokenizer.pad_token_id, rows, tuning, rng)
     save(model, tokenizer, job.out)
+
+
+def _exams(world: World, tokenizer: Any, count: int) -> list[tuple[list[int], list[int]]]:
+    """Quiz pages as plain text, the loss on the answers' letters alone."""
+    writer = Writer(world, "exam practice")
+    rows = []
+    for _ in range(count):
+        ids = tokenizer.encode(writer.quiz())
+        letters = answer_letters(torch.tensor([ids]), tokenizer)[0].tolist()
+        rows.append((ids, [i if kept else IGNORED for i, kept in zip(ids, letters, strict=True)]))
+    return rows
 
 
 def _train(
