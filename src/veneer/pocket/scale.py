@@ -29,7 +29,7 @@ class WorldScale(Knobs):
     exam_entities_per_domain: int = 96
     test_entities: int = 14
     validation_entities: int = 8
-    asked_share: float = 0.30
+    asked_share: float = 0.20
     quizzed_share: float = 0.70
     tokens: int = 2_060_000
     block: int = 160
