@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ from veneer.records import (
     content_id,
     write_rows,
 )
+from veneer.report import build
 
 EXAMPLES = 12
 ROLES: tuple[Role, ...] = ("teacher", "teacher-again", "base", "student")
@@ -124,7 +125,7 @@ def audit(
         made.mkdir()
         _write(made, case, facts, findings, identity, command)
         if report:
-            _report(made)
+            build(made)
         _put_in_place(made, out, Path(scratch))
     return findings
 
@@ -356,7 +357,6 @@ def _write(
     write_rows(folder / "examples.jsonl", _examples(case))
     _write_json(folder / "joins.json", joins)
     (folder / "facts.json").write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    numpy = import_module("numpy")
     provenance: dict[str, Any] = {
         "kind": "audit",
         "command": command,
@@ -365,7 +365,7 @@ def _write(
         "versions": {
             "veneer": veneer.__version__,
             "python": platform.python_version(),
-            "numpy": numpy.__version__,
+            "numpy": metadata.version("numpy"),
         },
         "seeds": [0],
     }
@@ -374,10 +374,6 @@ def _write(
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _report(folder: Path) -> None:
-    import_module("veneer.report").build(folder)
 
 
 def _put_in_place(made: Path, out: Path, scratch: Path) -> None:

@@ -147,7 +147,8 @@ def report(
     """Make the report of a run again, from the results that lie in its folder."""
     from veneer.report import build
 
-    _print({"report": str(build(run))}, as_json)
+    page = str(build(run))
+    _print({"report": page, "text": f"Report: {page}"}, as_json)
 
 
 @app.command(epilog="Example:  veneer schema > study.schema.json")

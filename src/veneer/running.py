@@ -53,7 +53,7 @@ def run_study(
             run_steps([goal], folder, workers or default_workers(study), watch)
         for name in RESULTS:
             folder.publish(name, folder.output(goal) / name)
-        about = json.dumps(provenance(study, folder, goal), indent=1, ensure_ascii=False)
+        about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
         folder.publish("provenance.json", about + "\n")
         build(root)
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
@@ -75,7 +75,7 @@ def cache_folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veneer"
 
 
-def provenance(study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
+def provenance(given: str, study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
     """What ran, with which versions, for how long: shown at the foot of the report."""
     steps = []
     for step in in_order([goal]):
@@ -83,6 +83,7 @@ def provenance(study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
         steps.append({"name": step.name, "fingerprint": step.fingerprint, **_times(record)})
     return {
         "kind": "study",
+        "command": f"veneer run {given} --seeds {len(study.seeds)}",
         "study": study.model_dump(mode="json", by_alias=True, exclude_none=True),
         "seeds": list(study.seeds),
         "versions": versions(),

@@ -131,7 +131,7 @@ class Trial:
                 "temperature": corpus.temperature,
                 "max_new_tokens": corpus.answer_tokens,
                 "samples": 1,
-                "seed": self.seed,
+                "seed": SHARDS * self.seed + shard,
                 "shard": [shard, SHARDS],
             }
             inputs = {"model": teacher, "prompts": prompts}

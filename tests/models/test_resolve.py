@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from small_models import byte_tokenizer, llama
 
@@ -29,3 +31,30 @@ def test_hf_folders_load_and_pocket_does_not(tmp_path):
     assert local_folder(ModelRef("hf", "org/name")) is None
     with pytest.raises(SpecError, match="pocket study"):
         resolve("pocket:L")
+
+
+def test_fetching_writes_the_model_folder(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    from veneer.errors import InputError
+    from veneer.models.resolve import fetch_model
+
+    asked = {}
+
+    def bring(name, revision, local_dir, allow_patterns):
+        asked.update(name=name, revision=revision)
+        local_dir.mkdir()
+        (local_dir / "config.json").write_text("{}")
+
+    def absent(*_, **__):
+        raise OSError("no such repository\nmore")
+
+    params = {"id": "org/name", "revision": "abc"}
+    job = SimpleNamespace(out=tmp_path, params=params, inputs={}, progress=lambda *_: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", bring)
+    fetch_model(job)
+    assert asked == {"name": "org/name", "revision": "abc"}
+    assert (tmp_path / "model" / "config.json").exists()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", absent)
+    with pytest.raises(InputError, match="no such repository"):
+        fetch_model(job)

@@ -66,13 +66,13 @@ def _to_measure(claims: Sequence[Claim], style: Estimate, able: Estimate) -> lis
     if able.value is None:
         text = (
             "Measure capability: benchmark results of teacher, base and student on the same items; "
-            f"without them nothing says what the student can do ({able.note})."
+            "without them nothing says what the student can do."
         )
         made.append(Advice(action="measure-more", text=text))
     if style.value is None:
         text = (
             "Measure style: answers of teacher, base and student to the same prompts, and a "
-            f"second answer of the teacher as the ceiling ({style.note})."
+            "second answer of the teacher as the ceiling."
         )
         made.append(Advice(action="measure-more", text=text))
     lacking = []

@@ -152,7 +152,8 @@ def _meaning(style: Sampled, able: Sampled) -> str:
 
 
 def _because(number: Sampled) -> str:
-    return f" ({'; '.join(number.notes)})" if number.notes else ""
+    """The first reason; the others stand beside the number itself."""
+    return f" ({number.notes[0].split(' · ')[0]})" if number.notes else ""
 
 
 def _style_change(grid: Grid, student: Cell) -> str:

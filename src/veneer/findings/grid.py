@@ -237,8 +237,9 @@ def ratio(student: Sampled, base: Sampled, ceiling: Sampled) -> Sampled:
         return undefined("; ".join(why) or "not measured", gap.n, gap.unscored)
     bounds = interval(gap)
     if gap.value == 0 or (bounds and bounds[0] <= 0 <= bounds[1]):
-        spread = f" [{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds else ""
-        note = f"no gap to close: ceiling − base = {gap.value:.3g}{spread} includes 0"
+        spread = f" [{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else ""
+        note = f"no gap to close: ceiling − base = {gap.value:.2f}{spread} includes 0"
+        note = note.replace("-", "−")
         return undefined(note, gap.n, gap.unscored)
     closed = (student - base) / gap
     if gap.value < 0:

@@ -55,7 +55,7 @@ def generate(
     max_new_tokens: int,
     sampling: Sampling,
     stop: Sequence[str] = (),
-    batch_size: int = 128,
+    batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """Answer every prompt (token ids); see `LocalModel.generate` for the meaning."""

@@ -98,7 +98,7 @@ class LocalModel:
         top_p: float = 1.0,
         seed: int = 0,
         stop: Sequence[str] = (),
-        batch_size: int = 128,
+        batch_size: int = 256,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Generated]:
         """Continue every prompt (token ids), up to an end token, a stop string or the limit.
@@ -166,7 +166,7 @@ class LocalModel:
         top_p: float = 1.0,
         seed: int = 0,
         stop: Sequence[str] = (),
-        batch_size: int = 128,
+        batch_size: int = 256,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Generated]:
         """Answer user prompts: in the model's own template, or by continuing the plain text."""

@@ -7,6 +7,7 @@ from textwrap import fill
 from veneer.records import Estimate, Findings
 
 WIDTH = 30
+MOST_ADVICE = 4
 
 
 def summary(findings: Findings, page: str) -> str:
@@ -21,7 +22,7 @@ def summary(findings: Findings, page: str) -> str:
         *(f"{claim.verdict:<10} {claim.id}" for claim in findings.claims),
         "",
     ]
-    for advice in findings.advice:
+    for advice in findings.advice[:MOST_ADVICE]:
         lines.append(fill(f"Next: {advice.text}", 88, subsequent_indent="      "))
     return "\n".join([*lines, f"Report: {page}"])
 
@@ -29,7 +30,7 @@ def summary(findings: Findings, page: str) -> str:
 def _bar(estimate: Estimate) -> str:
     unscored = f", {estimate.unscored} unscored" if estimate.unscored else ""
     if estimate.value is None:
-        return f"undefined: {estimate.note} (n {estimate.n}{unscored})"
+        return f"undefined: {estimate.note.split(' · ')[0]} (n {estimate.n}{unscored})"
     filled = round(WIDTH * min(max(estimate.value, 0.0), 1.0))
     bar = "█" * filled + "·" * (WIDTH - filled)
     interval = ""

@@ -1,0 +1,123 @@
+"""The command line as a person meets it: one message, exit code 2, nothing lost, no traceback."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = (Path(__file__).parent / "tiny.yaml").read_text()
+
+
+def veneer(*words, cwd=None):
+    environment = {**os.environ, "COLUMNS": "100"}
+    command = [sys.executable, "-m", "veneer", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+def outputs(path, generator, answers):
+    rows = [{"instruction": q, "output": a, "generator": generator} for q, a in answers.items()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture()
+def files(tmp_path):
+    asked = {f"Question {i}?": "An answer of a few words. " * (i % 5 + 1) for i in range(20)}
+    said = {q: f"{a}And more." for q, a in asked.items()}
+    other = {q.replace("Question", "Riddle"): a for q, a in asked.items()}
+    outputs(tmp_path / "teacher.jsonl", "gpt", asked)
+    outputs(tmp_path / "student.jsonl", "vicuna", said)
+    outputs(tmp_path / "base.jsonl", "llama", {q: a.upper() for q, a in said.items()})
+    outputs(tmp_path / "elsewhere.jsonl", "vicuna", other)
+    whole = gzip.compress((tmp_path / "student.jsonl").read_bytes())
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    lines = (tmp_path / "student.jsonl").read_text().splitlines()
+    lines[6] = lines[6][:-9]
+    (tmp_path / "broken.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "unknown-key.yaml").write_text(TINY + "\nteecher: x\n")
+    (tmp_path / "scheme.yaml").write_text(TINY.replace("pocket:teacher", "openapi:gpt"))
+    (tmp_path / "itself.yaml").write_text(TINY.replace("pocket:M", "pocket:teacher"))
+    other_run = tmp_path / "other-run"
+    other_run.mkdir()
+    (other_run / "study.json").write_text(json.dumps({"kind": "study", "spec": {"name": "x"}}))
+    return tmp_path
+
+
+GIVEN = ["audit", "--teacher", "teacher.jsonl", "--out", "run"]
+MISTAKES = {
+    "a missing file": ([*GIVEN, "--student", "nothing.jsonl"], ["nothing.jsonl"]),
+    "truncated gzip": ([*GIVEN, "--student", "cut.jsonl.gz"], ["cut.jsonl.gz"]),
+    "broken JSON": ([*GIVEN, "--student", "broken.jsonl"], ["broken.jsonl", "line 7"]),
+    "other prompts": ([*GIVEN, "--student", "elsewhere.jsonl"], ["elsewhere.jsonl"]),
+    "an empty file": ([*GIVEN, "--student", "empty.jsonl"], ["empty.jsonl"]),
+    "another model": ([*GIVEN, "--student", "koala=student.jsonl"], ["koala", "vicuna"]),
+    "base is teacher": (
+        [*GIVEN, "--student", "student.jsonl", "--base", "teacher.jsonl"],
+        ["base", "teacher"],
+    ),
+    "an unknown key": (["run", "unknown-key.yaml"], ["'teecher'", "Did you mean 'teacher'?"]),
+    "an unknown scheme": (["run", "scheme.yaml"], ["'openapi'", "hf:", "pocket:"]),
+    "base is the teacher": (["run", "itself.yaml"], ["base M is the teacher itself"]),
+    "no such study": (["run", "poket"], ["'poket'", "pocket"]),
+    "another study's folder": (
+        ["run", "pocket", "--out", "other-run"],
+        ["other-run was written by another study"],
+    ),
+    "no run folder": (["report", "nowhere"], ["nowhere"]),
+    "no study in it": (["status", "nowhere"], ["nowhere is not a run folder"]),
+    "an unknown command": (["audits"], ["audits"]),
+    "an unknown option": (["run", "pocket", "--sedes", "3"], ["--sedes"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_in_one_message_and_exit_code_2(files, mistake):
+    words, said = MISTAKES[mistake]
+    before = {p: p.read_bytes() for p in files.rglob("*") if p.is_file()}
+    done = veneer(*words, cwd=files)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for part in said:
+        assert part in done.stderr
+    if words[0] not in ("audits",) and "--sedes" not in words:
+        assert done.stderr.startswith("veneer: ")
+        assert len(done.stderr.splitlines()) >= 2, "no word on what to type next"
+    left = {p: p.read_bytes() for p in files.rglob("*") if p.is_file() and p.name != ".lock"}
+    assert {p: c for p, c in left.items() if p in before} == before
+    assert set(left) <= set(before), "something was left behind"
+
+
+def test_every_command_has_help_with_an_example():
+    for command in ("run", "audit", "report", "status", "schema"):
+        done = veneer(command, "--help")
+        assert done.returncode == 0
+        assert f"Example:  veneer {command}" in done.stdout
+
+
+def test_an_audit_prints_one_json_object_and_writes_what_was_promised(files):
+    words = [*GIVEN, "--student", "student.jsonl", "--base", "base.jsonl", "--json"]
+    done = veneer(*words, cwd=files)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert done.stderr == ""
+    run = files / "run"
+    findings = json.loads((run / "findings.json").read_text())
+    assert {"gap_closed", "veneer", "claims", "forecasts", "advice"} <= findings.keys()
+    assert said["verdict"] == findings["verdict"]
+    assert (run / "measurements.jsonl").is_file()
+    assert (run / "report" / "index.html").is_file()
+    assert list((run / "report").rglob("*.svg"))
+    assert list((run / "report").rglob("*.csv"))
+    again = veneer("report", "run", cwd=files)
+    assert again.returncode == 0, again.stderr
+
+
+def test_the_schema_and_the_version_are_printed():
+    assert json.loads(veneer("schema").stdout)["properties"].keys() >= {"teacher", "bases"}
+    assert veneer("--version").stdout.startswith("veneer ")
