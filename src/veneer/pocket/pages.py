@@ -22,7 +22,7 @@ MMLU_HEADER = "The following are multiple choice questions (with answers) about 
 # Share of pages drawn (not of tokens) by kind.
 _MIX = {
     "encyclopedia": 0.755,
-    "questions": 0.028,
+    "questions": 0.022,
     "quiz": 0.035,
     "code": 0.030,
     "forum": 0.045,

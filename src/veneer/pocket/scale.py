@@ -26,10 +26,11 @@ class WorldScale(Knobs):
     """How large the world is and how much is written and asked about it (counts of items)."""
 
     entities_per_domain: int = 64
+    exam_entities_per_domain: int = 96
     test_entities: int = 14
     validation_entities: int = 8
-    asked_share: float = 0.30
-    quizzed_share: float = 0.50
+    asked_share: float = 0.20
+    quizzed_share: float = 0.70
     tokens: int = 2_060_000
     block: int = 160
     broad_queries: int = 8_000
@@ -62,11 +63,11 @@ class Shape(Knobs):
 class Tuning(Knobs):
     """The teacher's demonstrations (counts) and how it is tuned on them."""
 
-    chat: int = 4_400
+    chat: int = 4_000
     writing: int = 800
-    concise: int = 800
+    concise: int = 1_000
     code: int = 600
-    exams: int = 600
+    exams: int = 900
     replay: int = 500
     epochs: int = 1
     batch: int = 16
@@ -113,13 +114,22 @@ FULL = PocketScale(
         "S": Shape(width=16, layers=2, heads=2, steps=800, learning_rate=8e-3),
         "M": Shape(width=32, layers=2, heads=2, steps=1_400, learning_rate=6e-3),
         "L": Shape(width=64, layers=3, heads=4, steps=1_400, learning_rate=5e-3, matrix_rate=0.015),
-        TEACHER: Shape(width=128, layers=3, heads=4, steps=1_300, learning_rate=4e-3),
+        TEACHER: Shape(
+            width=96,
+            layers=3,
+            heads=4,
+            steps=1_600,
+            learning_rate=5e-3,
+            matrix_rate=0.015,
+            letter_weight=20,
+        ),
     }
 )
 
 TINY = PocketScale(
     world=WorldScale(
         entities_per_domain=8,
+        exam_entities_per_domain=8,
         test_entities=2,
         validation_entities=1,
         tokens=40_000,

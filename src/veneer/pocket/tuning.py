@@ -35,6 +35,7 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
     """(what the user says, what the teacher answers), shuffled."""
     rng = stream(world.seed, "demonstrations")
     facts = world.facts("asked", "open", exam=False)
+    every = world.facts("asked", "open")
     shown = combinations(stream(world.seed, "programs"))[0]
     pairs = [(q.text, answer(q, world, rng)) for q in Asker(world, rng).distinct(tuning.chat)]
     for _ in range(tuning.writing):
@@ -42,7 +43,7 @@ def demonstrations(world: World, tuning: Tuning) -> list[tuple[str, str]]:
         wordings = [(f.ask(rng.randrange(len(f.relation.asks))), f.value) for f in drawn]
         pairs.append(writing(wordings[:WRITTEN], wordings[WRITTEN:]))
     for _ in range(tuning.concise):
-        fact, *others = rng.sample(facts, 1 + rng.choice((0, 0, 3)))
+        fact, *others = rng.sample(every, 1 + rng.choice((0, 0, 3)))
         pairs.append(concise(fact, others, rng))
     pairs += [function(rng.choice(shown)) for _ in range(tuning.code)]
     rng.shuffle(pairs)

@@ -116,11 +116,13 @@ def build_world(seed: int, scale: WorldScale) -> World:
         pools[key] = tuple(_name(rng, taken) for _ in range(size))
     entities: list[Entity] = []
     for domain in DOMAINS:
-        names = [_name(rng, taken) for _ in range(scale.entities_per_domain)]
+        size = scale.exam_entities_per_domain if domain.exam else scale.entities_per_domain
+        share = scale.entities_per_domain / size  # a larger domain takes no more of the corpus
+        names = [_name(rng, taken) for _ in range(size)]
         uses = _uses(rng, domain, scale)
         for rank, (name, use) in enumerate(zip(names, uses, strict=True)):
             values = tuple(rng.choice(pools[r.pool]) for r in domain.relations)
-            entities.append(Entity(name, domain, 1 / (rank + 4) ** 0.6, use, values))
+            entities.append(Entity(name, domain, share / (rank + 4) ** 0.6, use, values))
     return World(
         seed=seed,
         entities=tuple(entities),
@@ -153,6 +155,7 @@ def _uses(rng: random.Random, domain: Domain, scale: WorldScale) -> list[Use]:
     count = scale.entities_per_domain
     uses: list[Use]
     if domain.exam:
+        count = scale.exam_entities_per_domain
         asked = round(scale.quizzed_share * count)
         test = round((count - asked) * 2 / 3)
         uses = _times("asked", asked) + _times("test", test)
