@@ -46,7 +46,12 @@ def run_study(
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
     with folder.locked():
-        folder.claim("study", study.model_dump(mode="json", by_alias=True), may_differ=("seeds",), notes={"here": str(here.resolve())})
+        folder.claim(
+            "study",
+            study.model_dump(mode="json", by_alias=True),
+            may_differ=("seeds",),
+            notes={"here": str(here.resolve())},
+        )
         goal = graph(study, here)
         console = Console(stderr=True)
         with shown(console, study.name) as watch:

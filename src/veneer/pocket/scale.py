@@ -139,7 +139,7 @@ TINY = PocketScale(
         mmlu_test=12,
         mmlu_validation=6,
         problems=6,
-        replay_texts=80,
+        replay_texts=250,
     ),
     sizes={
         "S": Shape(width=16, layers=1, heads=2, steps=30, learning_rate=8e-3, warmup=5),
@@ -147,7 +147,17 @@ TINY = PocketScale(
         TEACHER: Shape(width=48, layers=2, heads=2, steps=120, learning_rate=6e-3, warmup=10),
     },
     tuning=Tuning(
-        chat=240, writing=80, concise=60, code=20, exams=20, replay=40, epochs=1, warmup=5
+        chat=200,
+        writing=240,
+        concise=40,
+        code=20,
+        exams=20,
+        replay=20,
+        batch=8,
+        learning_rate=6e-3,
+        matrix_rate=0.02,
+        epochs=2,
+        warmup=5,
     ),
 )
 
