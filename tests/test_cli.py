@@ -24,7 +24,7 @@ def outputs(path, generator, answers):
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def files(tmp_path):
     asked = {f"Question {i}?": "An answer of a few words. " * (i % 5 + 1) for i in range(20)}
     said = {q: f"{a}And more." for q, a in asked.items()}

@@ -42,7 +42,10 @@ _REDUCERS = (
     ("the truth of any of", "any({x})"),
     ("the text form of", "str({x})"),
 )
-_NAMES = ("solve", "compute", "apply", "process", "work", "handle")
+NAME = "solve"
+"""Every function's name: models this small learn to copy a name late, and in jumps, if at all,
+and the benchmark would measure that instead of what the function does."""
+
 _INPUTS: tuple[list[int], ...] = (
     [3, -1, 2],
     [],
@@ -62,7 +65,7 @@ class Problem:
 
     outer: int
     inner: int
-    entry_point: str
+    entry_point: str = NAME
 
     @property
     def phrase(self) -> str:
@@ -132,7 +135,7 @@ def combinations(rng: random.Random, held_out: float = 0.3) -> tuple[list[Proble
     left_outer = {o: sum(p[0] == o for p in pairs) for o in range(len(_REDUCERS))}
     left_inner = {i: sum(p[1] == i for p in pairs) for i in range(len(_VIEWS))}
     for outer, inner in pairs:
-        problem = Problem(outer, inner, rng.choice(_NAMES))
+        problem = Problem(outer, inner)
         spare = left_outer[outer] > 4 and left_inner[inner] > 4
         if spare and len(held) < held_out * len(pairs):
             held.append(problem)
@@ -148,7 +151,5 @@ def code_page(rng: random.Random, shown: list[Problem]) -> str:
     functions = []
     for _ in range(rng.randint(2, 4)):
         problem = rng.choice(shown)
-        name = rng.choice(_NAMES)
-        text = Problem(problem.outer, problem.inner, name)
-        functions.append(text.prompt + text.solution)
+        functions.append(problem.prompt + problem.solution)
     return "\n\n".join(functions)
