@@ -126,6 +126,7 @@ def local_works(grid: Grid) -> tuple[Verdict, list[Evidence]]:
                 ahead = grid.difference(student, broad, metric)
                 text = f"{base}: local − broad imitation on {label(metric)} {points(ahead)}"
                 lines.append(evidence(text, ahead))
+            lines += _other_forms(grid, student, metric)
             if gain.defined:
                 found.append(gain)
     if not found:
@@ -134,6 +135,18 @@ def local_works(grid: Grid) -> tuple[Verdict, list[Evidence]]:
     total = average(found)
     text = f"student − base on its own task, mean over {len(found)} student(s): {points(total)}"
     return sign(total), [evidence(text, total), *lines]
+
+
+def _other_forms(grid: Grid, student: Cell, metric: Metric) -> list[Evidence]:
+    """The same student on other forms of its task (`nq` beside `nq-0shot`): shown, not judged."""
+    stem = metric.measure.split("-")[0]
+    lines = []
+    for other in grid.metrics():
+        if other.measure.split("-")[0] == stem and other != metric and grid.scores(student, other):
+            gain = grid.difference(student, base_of(student), other)
+            text = f"{model(grid, student)} on {label(other)}: student − base {points(gain)}"
+            lines.append(evidence(f"{text}, {movement(gain)}", gain))
+    return lines
 
 
 def base_beats_data(grid: Grid) -> tuple[Verdict, list[Evidence]]:
