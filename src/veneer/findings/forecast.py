@@ -15,7 +15,7 @@ import numpy as np
 
 from veneer.findings.grid import Cell, Grid, Metric, ceiling_of, family_of
 from veneer.findings.resample import LEVEL, Array, Sampled, tidy
-from veneer.findings.wording import data, label
+from veneer.findings.wording import amount, data, label
 from veneer.records import Estimate, Forecast
 
 BEYOND = 18.0
@@ -208,6 +208,7 @@ def _told(needed: Estimate | None, said: str, unit: str, closed: str) -> str:
     if said == "beyond" or needed is None or needed.value is None:
         return f"the gap does not close before 10^{BEYOND:.0f} {unit}: never in practice"
     if needed.low is None:
-        return f"the gap closes at about {needed.value:.3g} {unit}"
-    high = "∞" if needed.high is None else f"{needed.high:.3g}"
-    return f"the gap closes at about {needed.value:.3g} {unit} [{needed.low:.3g}, {high}]"
+        return f"the gap closes at about {amount(needed.value)} {unit}"
+    high = "∞" if needed.high is None else amount(needed.high)
+    spread = f"[{amount(needed.low)}, {high}]"
+    return f"the gap closes at about {amount(needed.value)} {unit} {spread}"

@@ -70,12 +70,15 @@ def movement(number: Sampled) -> str:
 
 def data(tokens: int | None) -> str:
     """An amount of imitation data: "158k tokens"."""
-    if tokens is None:
-        return "an unknown amount of data"
+    return "an unknown amount of data" if tokens is None else f"{amount(tokens)} tokens"
+
+
+def amount(count: float) -> str:
+    """A count that is read at a glance: "158k", "1.5M"."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit} tokens"
-    return f"{tokens} tokens"
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"
 
 
 def model(grid: Grid, cell: Cell) -> str:

@@ -19,27 +19,9 @@ from veneer.pocket.wordbook import INVENTED_POOLS, WORD_POOLS, YEARS
 Use = Literal["asked", "open", "validation", "test"]
 
 _ONSETS = [
-    "b",
-    "d",
-    "dr",
-    "f",
-    "g",
-    "h",
-    "j",
-    "k",
-    "kl",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "st",
-    "t",
-    "tr",
-    "v",
-    "z",
-]
+    "b", "d", "dr", "f", "g", "h", "j", "k", "kl", "l",
+    "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z",
+]  # fmt: skip
 _VOWELS = ["a", "a", "e", "e", "i", "o", "o", "u", "u", "ia"]
 _CODAS = ["l", "m", "n", "r", "s", "th", "x", "nd"]
 FORUM_NAMES = 16
