@@ -198,18 +198,24 @@ class Grid:
         return ratio(*self.together([student, base, ceiling], metric))
 
     def mean_gap(self, student: Cell, metrics: Iterable[Metric]) -> Sampled:
-        """Mean gap closed, over the metrics where it is defined and the ceiling above the base."""
+        """Gap closed over a family: Σ (student − base) / Σ (ceiling − base).
+
+        The sums run over the metrics where the gap is defined and the ceiling above the base.
+        A mean of the metrics' own ratios would be ruled by the metric with the smallest gap.
+        """
         asked = list(metrics)
         found = {m: self.gap(student, m) for m in asked if self.scores(student, m)}
         good = {m: g for m, g in found.items() if g.defined and BELOW not in g.notes}
         if not good:
             return undefined(_grouped(found) or _unmeasured(asked))
-        mean = average(list(good.values()))
+        trios = [self.together([student, base_of(student), ceiling_of(m.measure)], m) for m in good]
+        gained = average([learnt - start for learnt, start, _ in trios])
+        pooled = gained / average([top - start for _, start, top in trios])
         rest = _grouped({m: g for m, g in found.items() if m not in good})
         left = (f"left out: {rest}",) if rest else ()
         over = ", ".join(m.metric if m.measure == "style" else m.measure for m in good)
-        notes = (f"mean over {over}", *mean.notes, *left)
-        return Sampled(mean.value, mean.draws, mean.n, mean.unscored, mean.seeds, notes)
+        notes = (f"pooled over {over}", *left)
+        return Sampled(pooled.value, pooled.draws, pooled.n, pooled.unscored, pooled.seeds, notes)
 
     def _order(self, cell: Cell) -> tuple[object, ...]:
         roles = ("teacher", "teacher-again", "base", "student")
