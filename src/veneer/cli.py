@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 def main() -> None:
     """Run a command; a user's mistake ends in one message and exit code 2, without a traceback."""
     try:
-        app()
+        app(prog_name="veneer")
     except VeneerError as error:
         print(f"veneer: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -70,7 +70,10 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a whole study, or go on with one, and end with findings and a report."""
+    """Run a whole study, or go on with one.
+
+    Ends with findings and a report. A killed run goes on where it stopped: type the same again.
+    """
     from veneer.running import run_study
 
     _print(run_study(study, out, seeds, workers), as_json)
@@ -110,7 +113,11 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw the findings from outputs, benchmark results and preferences that already exist."""
+    """Draw the findings from files that already exist.
+
+    Outputs of teacher, student and base, benchmark results, recorded preferences; no model is
+    needed. With NAME=FILE, a file that says to belong to another model is refused.
+    """
     from veneer.audit import audit as audited
     from veneer.running import result_of
 
@@ -133,7 +140,7 @@ def status(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     as_json: Json = False,
 ) -> None:
-    """Say which steps of a study are done and which are not."""
+    """Say which steps of a study are done."""
     from veneer.running import study_status
 
     _print(study_status(run), as_json)
@@ -144,7 +151,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="A run folder with findings in it.")],
     as_json: Json = False,
 ) -> None:
-    """Make the report of a run again, from the results that lie in its folder."""
+    """Make the report of a run again."""
     from veneer.report import build
 
     page = str(build(run))
@@ -153,7 +160,7 @@ def report(
 
 @app.command(epilog="Example:  veneer schema > study.schema.json")
 def schema() -> None:
-    """Print the JSON schema of study files, for editors that complete and check YAML."""
+    """Print the JSON schema of study files."""
     from veneer.spec import json_schema
 
     print(json.dumps(json_schema(), indent=1))
