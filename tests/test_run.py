@@ -187,3 +187,16 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed, tmp_path):
     for name in RESULTS:
         assert (run / name).read_bytes() == (undisturbed[0] / name).read_bytes(), name
     assert not list(run.glob("steps/.partial-*"))
+
+
+def test_ctrl_c_says_that_the_run_can_go_on(tmp_path):
+    process = veneer("run", TINY, "--out", tmp_path / "run", "--workers", "1")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("run/steps/world-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "what was done is kept" in err
+    assert "Traceback" not in err

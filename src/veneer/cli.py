@@ -32,9 +32,6 @@ def main() -> None:
     except VeneerError as error:
         print(f"veneer: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("veneer: interrupted; the same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
 

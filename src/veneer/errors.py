@@ -51,8 +51,10 @@ class StepFailed(VeneerError):
     """A step of a study failed; the others' results are kept and a rerun goes on from there."""
 
 
-class MissingPart(VeneerError):
-    """A part of the system (a sandbox, an optional package) is not installed."""
+class Interrupted(VeneerError):
+    """The person stopped the run; what was done is kept."""
+
+    exit_code = 130
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from veneer import __version__
 from veneer.conclusion import RESULTS
-from veneer.errors import InputError
+from veneer.errors import InputError, Interrupted
 from veneer.progress import duration, shown
 from veneer.records import Findings
 from veneer.report import build
@@ -55,7 +55,13 @@ def run_study(
         goal = graph(study, here)
         console = Console(stderr=True)
         with shown(console, study.name) as watch:
-            run_steps([goal], folder, workers or default_workers(study), watch)
+            try:
+                run_steps([goal], folder, workers or default_workers(study), watch)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"Interrupted; what was done is kept in {root}.",
+                    "The same command goes on from there.",
+                ) from None
         for name in RESULTS:
             folder.publish(name, folder.output(goal) / name)
         about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
