@@ -190,7 +190,9 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed, tmp_path):
 
 
 def test_ctrl_c_says_that_the_run_can_go_on(tmp_path):
-    process = veneer("run", TINY, "--out", tmp_path / "run", "--workers", "1")
+    # A shell's background job, as this may be, passes on that SIGINT is ignored.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = veneer("run", TINY, "--out", tmp_path / "run", "--workers", "1", **heard)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("run/steps/world-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
