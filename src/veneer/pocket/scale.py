@@ -1,6 +1,6 @@
 """Every knob that decides the embedded study's world and its models, with two named presets.
 
-A study file says `pocket: {scale: full}` or `{scale: tiny}`; the values themselves, not the
+A study file says `pocket: full` or `pocket: tiny`; the values themselves, not the
 name, enter the fingerprints of the steps through `world_params`, `pretrain_params` and
 `tune_params`, each of which carries only what decides that step's result.
 """
