@@ -9,8 +9,20 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "veneer"
 STAGES = {"teacher", "corpus", "student", "measure", "findings", "report", "pocket"}
-FOUNDATION = ["errors", "records", "steps", "models"]
-HEAVY = ["torch", "transformers", "matplotlib", "datasets", "trl", "lm_eval", "numba", "fastapi"]
+FOUNDATION = ["errors", "records", "files", "steps", "models"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "matplotlib",
+    "datasets",
+    "trl",
+    "lm_eval",
+    "numba",
+    "fastapi",
+    "openai",
+    "pyarrow",
+    "ray",
+]
 
 
 def allowed(room: str) -> set[str]:

@@ -22,7 +22,10 @@ SCHEMA_VERSION = 1
 Role = Literal["teacher", "teacher-again", "base", "student"]
 Family = Literal["style", "capability", "toxicity", "preference"]
 Verdict = Literal["holds", "fails", "undecided"]
-Outcome = Literal["answered", "refused", "truncated", "empty", "failed"]
+Outcome = Literal["answered", "refused", "filtered", "truncated", "empty", "malformed", "failed"]
+"""How an answer ended: refused by the model, filtered (stopped by the provider's content filter),
+truncated at the token limit, empty, malformed (no answer can be read from the reply), failed
+(no reply). Whatever is not "answered" has a reason."""
 
 
 class Record(BaseModel):
@@ -52,11 +55,21 @@ class Message(Record):
 
 
 class Dialogue(Record):
-    """Imitation data: turns that end with an answer. `source` says where it came from."""
+    """Imitation data: turns that end with an answer.
+
+    `source` is the data set it came from and `origin` the record in it ("sharegpt.json:17", and
+    "sharegpt.json:17#2" for the second part of a conversation that was split); `teacher` is who
+    wrote the answers and `licence` the terms of the source: what the licence ledger goes by.
+    `language` is an ISO 639-1 code. Empty means unknown.
+    """
 
     messages: tuple[Message, ...]
     source: str = ""
     category: str = ""
+    origin: str = ""
+    teacher: str = ""
+    licence: str = ""
+    language: str = ""
 
     @property
     def query(self) -> str:
@@ -64,12 +77,46 @@ class Dialogue(Record):
         return next((m.content for m in self.messages if m.role == "user"), "")
 
 
+class Dropped(Record):
+    """What did not enter a corpus, and why.
+
+    `unit` "record": the whole record; "turn": turns cut off a dialogue that was kept without
+    them. `origin` and `source` as in `Dialogue`. `text` is what was left out, whole.
+    """
+
+    reason: str
+    unit: Literal["record", "turn"] = "record"
+    origin: str = ""
+    source: str = ""
+    text: str = ""
+
+
+class LedgerLine(Record):
+    """Under which terms a part of a corpus stands: one line a source, teacher and licence.
+
+    `compete`: may its answers train a model that competes with the teacher? `commercial`: may
+    the trained model be used commercially? `grounds` says by which published terms.
+    """
+
+    source: str
+    teacher: str
+    licence: str
+    records: int
+    compete: Literal["allowed", "forbidden", "unknown"]
+    commercial: Literal["allowed", "forbidden", "unknown"]
+    grounds: str = ""
+
+
 class Prompt(Record):
-    """A query to ask. Its id depends on the text alone, so that answers join on it."""
+    """A query to ask. Its id depends on the text alone, so that answers join on it.
+
+    `source` and `licence`: the pool it came from and the terms of that pool.
+    """
 
     text: str
     category: str = ""
     source: str = ""
+    licence: str = ""
 
     @property
     def id(self) -> str:
@@ -87,6 +134,8 @@ class Answer(Record):
     outcome: Outcome = "answered"
     reason: str = ""
     category: str = ""
+    source: str = ""
+    licence: str = ""
 
     @property
     def prompt_id(self) -> str:
