@@ -107,7 +107,7 @@ class Trial:
 
     def said(self, name: str, corpus: Corpus) -> dict[str, Source]:
         """What the teacher said for a corpus, in parts."""
-        teacher = self.model(self.study.teacher)
+        teacher = self.model(self.study.teacher.model)
         if corpus.import_:
             return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
         if corpus.synthesize:
@@ -188,7 +188,7 @@ class Trial:
     def teacher_measured(self) -> Step:
         """The teacher, whose answers everybody's style is compared with."""
         subject = Subject(model="teacher", role="teacher", seed=self.seed)
-        return self.asked_about(subject, self.model(self.study.teacher), self.study.measures)
+        return self.asked_about(subject, self.model(self.study.teacher.model), self.study.measures)
 
     def all_measured(self) -> list[Step]:
         """Teacher, teacher again, every base, and its student of every corpus and amount."""
@@ -196,7 +196,7 @@ class Trial:
         steps = [self.teacher_measured()]
         if "style" in study.measures:
             again = Subject(model="teacher-again", role="teacher-again", seed=seed)
-            steps.append(self.asked_about(again, self.model(study.teacher), ["style"]))
+            steps.append(self.asked_about(again, self.model(study.teacher.model), ["style"]))
         for base, given in study.bases.items():
             subject = Subject(model=base, role="base", base=base, tokens=0, seed=seed)
             steps.append(self.asked_about(subject, self.model(given), study.measures))
