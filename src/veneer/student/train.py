@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from veneer.errors import InputError, StepFailed
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
 from veneer.records import Dialogue, content_id, read_rows
-from veneer.steps import Job
+from veneer.steps import Job, versioned
 from veneer.student.recipe import Amount, Recipe, rate_factor, steps_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ LOGITS_IN_MEMORY = 1 << 28
 """Logits of one pass (tokens × vocabulary) up to which the loss is computed in one piece."""
 
 
+@versioned(2)
 def train(job: Job) -> None:
     """Step: students of one base, corpus and seed, one for every data amount.
 
