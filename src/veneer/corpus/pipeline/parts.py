@@ -1,0 +1,110 @@
+"""Parts: up to 1,000 records of one file, filtered row by row, as one Arrow IPC file.
+
+A part holds the rows of `veneer.corpus.rows` and, beside them, what the stages that look at all
+rows need: small keys that are read without reading the text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veneer.corpus import rows
+from veneer.corpus.dedup import NO_KEY, bare, digest, key_of
+from veneer.corpus.pipeline.filtering import SIGNATURE, filters, pieces, signatures
+from veneer.corpus.pipeline.settings import Curation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 1000
+"""Records of a part."""
+
+LATER_PIECE = re.compile(r":\d+#\d+$")
+
+
+def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
+    """A batch after every filter that looks at one row at a time, with the keys of its rows.
+
+    Columns beside those of `rows.schema()`:
+        stage: the filter that rejected the row, "" while it is kept.
+        later: it is a later piece of a conversation that was split.
+        key: what exact duplicates share; query: the first question; 16 zero bytes if there is none.
+        asked: one key for each question, up to case, width, spacing and punctuation.
+        signature: what near-duplicates are found by, where they are looked for.
+    """
+    import pyarrow as pa
+
+    batch = pieces(batch, settings)
+    stages = ["import" if reason else "" for reason in batch.column("reason").to_pylist()]
+    for name, function in filters(settings):
+        batch = function(batch)
+        reasons = batch.column("reason").to_pylist()
+        stages = [old or (name if new else "") for old, new in zip(stages, reasons, strict=True)]
+    table = pa.Table.from_batches([batch])
+    turns = batch.column("messages").to_pylist()
+    key = pa.binary(16)
+    asked = [[digest(bare(t["content"])) for t in each if t["role"] == "user"] for each in turns]
+    columns: list[tuple[str, Any, Any]] = [
+        ("stage", stages, pa.string()),
+        ("later", [bool(LATER_PIECE.search(o)) for o in batch.column("origin").to_pylist()], pa.bool_()),
+        ("key", [key_of(each, settings.dedup, settings.sameness) for each in turns], key),
+        ("query", [key_of(each, "query", "exact") for each in turns], key),
+        ("asked", asked, pa.list_(key)),
+    ]
+    if settings.near_duplicates is not None:
+        table = table.append_column(SIGNATURE, signatures(batch))
+    for name, values, kind in columns:
+        table = table.append_column(name, pa.array(values, kind))
+    return table.combine_chunks()
+
+
+def write_part(path: Path, table: pa.Table) -> None:
+    """An IPC file that appears whole or not at all."""
+    import pyarrow as pa
+
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+        out.write_table(table)
+    scratch.replace(path)
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A part, mapped into memory; only `columns` are touched."""
+    import pyarrow as pa
+
+    options = pa.ipc.IpcReadOptions()
+    with pa.memory_map(str(path)) as source:
+        if columns is not None:
+            names = pa.ipc.open_file(source).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(c) for c in columns])
+        return pa.ipc.open_file(source, options=options).read_all()
+
+
+def filter_part(path: Path, batch: pa.RecordBatch, settings: Curation) -> Path:
+    """Filter a batch and keep it as a part: what a worker process does."""
+    write_part(path, filtered(batch, settings))
+    return path
+
+
+def keys_in(table: pa.Table, column: str) -> list[bytes]:
+    """The keys of a column; `NO_KEY` where there is none."""
+    return [key or NO_KEY for key in table.column(column).to_pylist()]
+
+
+def questions(table: pa.Table) -> Iterator[list[str]]:
+    """The texts of all user turns, row by row."""
+    for turns in table.column("messages").to_pylist():
+        yield [turn["content"] for turn in turns if turn["role"] == "user"]
+
+
+def as_batch(table: pa.Table) -> pa.RecordBatch:
+    """The columns of `rows.schema()` as one batch."""
+    import pyarrow as pa
+
+    names = rows.schema().names
+    batches = table.select(names).combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=rows.schema())
