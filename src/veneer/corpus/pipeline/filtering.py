@@ -10,9 +10,9 @@ from veneer.corpus.filters import keep_language, reject_identity, reject_keyword
 from veneer.corpus.pipeline.settings import Curation
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
-SPLIT = "split"
 SIGNATURE = "signature"
 FUNNEL = (
     "import",
@@ -41,3 +41,33 @@ def filters(settings: Curation) -> list[tuple[str, Callable[[pa.RecordBatch], An
         words = {"words": settings.keywords, "patterns": settings.keyword_patterns}
         chain.append(("keywords", partial(reject_keywords, **words, where=settings.keywords_in)))
     return chain
+
+
+def pieces(batch: pa.RecordBatch, settings: Curation) -> pa.RecordBatch:
+    """The batch with conversations of more words than `settings.split` in pieces."""
+    if settings.split is None:
+        return batch
+    from veneer.corpus.splitting import split
+
+    return split(batch, settings.split)
+
+
+def signature_column(texts: list[str]) -> pa.Array:
+    """MinHash signatures of queries, as fixed-size binary."""
+    import pyarrow as pa
+
+    from veneer.corpus.near_duplicates import BANDS, ROWS, shingled, signatures
+
+    width = 4 * BANDS * ROWS
+    signs = signatures(shingled(texts))
+    return pa.Array.from_buffers(pa.binary(width), len(texts), [None, pa.py_buffer(signs)])
+
+
+def signatures_in(column: pa.ChunkedArray) -> np.ndarray:
+    """The signatures of a column that `signature_column` made: uint32 (rows, values)."""
+    import numpy as np
+
+    from veneer.corpus.near_duplicates import BANDS, ROWS
+
+    packed = b"".join(column.to_pylist())
+    return np.frombuffer(packed, np.uint32).reshape(-1, BANDS * ROWS)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from veneer.corpus import rows
 from veneer.corpus.dedup import NO_KEY, bare, digest, key_of
-from veneer.corpus.pipeline.filtering import SIGNATURE, filters, pieces, signatures
+from veneer.corpus.pipeline.filtering import SIGNATURE, filters, pieces, signature_column
 from veneer.corpus.pipeline.settings import Curation
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
         ("asked", asked, pa.list_(key)),
     ]
     if settings.near_duplicates is not None:
-        table = table.append_column(SIGNATURE, signatures(batch))
+        table = table.append_column(SIGNATURE, signature_column(rows.queries(batch)))
     for name, values, kind in columns:
         table = table.append_column(name, pa.array(values, kind))
     return table.combine_chunks()
