@@ -79,13 +79,37 @@ def merged(counts: Iterable[Mapping[str, Any]]) -> Counts:
 
 def tokens_of(dialogues: Sequence[Dialogue], tokenizer: Path) -> dict[str, int]:
     """Tokens as they are trained on: all, and those with a loss."""
+    counts = token_counts(dialogues, tokenizer)
+    return {"all": sum(n for n, _ in counts), "learned": sum(n for _, n in counts)}
+
+
+def token_counts(dialogues: Sequence[Dialogue], tokenizer: Path) -> list[tuple[int, int]]:
+    """For each dialogue its tokens as they are trained on, and those with a loss.
+
+    Plain text (one assistant turn that answers nothing) is trained on as [BOS]text[EOS], with a
+    loss on every token; everything else goes through the chat renderer.
+    """
     from veneer.models.chat import render_many
 
-    rendered = render_many([d.messages for d in dialogues], _loaded(tokenizer))
-    return {
-        "all": sum(len(each.ids) for each in rendered),
-        "learned": sum(sum(each.mask) for each in rendered),
-    }
+    encoder = _loaded(tokenizer)
+    plain = [[m.role for m in d.messages] == ["assistant"] for d in dialogues]
+    start = encoder("a")["input_ids"][:1]
+    ends = (encoder.bos_token_id is not None and start == [encoder.bos_token_id]) + (
+        encoder.eos_token_id is not None
+    )
+    texts = [d.messages[0].content for d, alone in zip(dialogues, plain, strict=True) if alone]
+    bare = iter(encoder(texts, add_special_tokens=False)["input_ids"] if texts else [])
+    spoken = [d.messages for d, alone in zip(dialogues, plain, strict=True) if not alone]
+    rendered = iter(render_many(spoken, encoder))
+    counts = []
+    for alone in plain:
+        if alone:
+            length = len(next(bare)) + ends
+            counts.append((length, length))
+        else:
+            each = next(rendered)
+            counts.append((len(each.ids), sum(each.mask)))
+    return counts
 
 
 @cache
