@@ -13,7 +13,7 @@ from veneer.steps.graph import versioned
 DEDUPS: tuple[Dedup, ...] = ("query", "pair", "none")
 AGAINST = "against"
 TOKENIZER = "tokenizer"
-WITHOUT_ASKING = {"diversity": 0, "decontaminate": {"bleu": None}}
+WITHOUT_ASKING = {"categories": False, "diversity": 0, "decontaminate": {"bleu": None}}
 """What a study that names no options gets: evaluation text is found by equality alone."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from veneer.corpus.categories import tag_categories
 from veneer.corpus.filters import keep_language, reject_identity, reject_keywords, reject_refusals
 from veneer.corpus.pipeline.settings import Curation
 
@@ -40,6 +41,8 @@ def filters(settings: Curation) -> list[tuple[str, Callable[[pa.RecordBatch], An
     if settings.keywords or settings.keyword_patterns:
         words = {"words": settings.keywords, "patterns": settings.keyword_patterns}
         chain.append(("keywords", partial(reject_keywords, **words, where=settings.keywords_in)))
+    if settings.categories:
+        chain.append(("categories", tag_categories))
     return chain
 
 

@@ -99,7 +99,11 @@ def code_version() -> str:
 
 
 def made_from(
-    files: Sequence[DataFile], against: Sequence[Path], settings: Curation, tokenizer: Path | None
+    files: Sequence[DataFile],
+    against: Sequence[Path],
+    settings: Curation,
+    tokenizer: Path | None,
+    terms: Path | None,
 ) -> dict[str, Any]:
     """What decides the result, as it is written to stats.json."""
     tests = [{"name": path.name, "sha256": digest_of(path)} for path in against]
@@ -108,6 +112,7 @@ def made_from(
         "against": tests,
         "settings": settings.model_dump(mode="json"),
         "tokenizer": None if tokenizer is None else SourceFile(tokenizer).fingerprint,
+        "terms": None if terms is None else digest_of(terms),
         "code": code_version(),
     }
 

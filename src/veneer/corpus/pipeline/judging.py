@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from veneer.corpus.dedup import DUPLICATE, as_numbers, first_met
+from veneer.corpus.near_duplicates import missed
 from veneer.corpus.pipeline.filtering import SIGNATURE, signatures_in
 from veneer.corpus.pipeline.overlap import Evaluation, Overlap, diversity_of
 from veneer.corpus.pipeline.parts import keys_in, questions, read_part
@@ -119,6 +120,7 @@ def judge(
         judged.facts["near_duplicates"] = {
             "threshold": settings.near_duplicates,
             "found": int(near.sum()),
+            "missed_at_threshold": missed(settings.near_duplicates),
         }
         if not query_set:
             judged.codes[near] = NEAR

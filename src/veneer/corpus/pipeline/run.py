@@ -12,14 +12,15 @@ from typing import Any
 
 from veneer.corpus.pipeline import inputs
 from veneer.corpus.pipeline.backends import Backend, filtered_parts, side_by_side
-from veneer.corpus.pipeline.filtering import FUNNEL
+from veneer.corpus.card import card
 from veneer.corpus.pipeline.inputs import DataFile
 from veneer.corpus.pipeline.judging import Judged, judge
 from veneer.corpus.pipeline.overlap import Evaluation, as_line, read_evaluation
 from veneer.corpus.pipeline.parts import ROWS
 from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.pipeline.summary import summary
 from veneer.corpus.pipeline.writing import appear, clear, joined, write_fragments
-from veneer.corpus.stats import counts_of, funnel, merged
+from veneer.corpus.stats import counts_of, merged
 from veneer.steps import RunFolder, fingerprint
 
 Progress = Callable[[float, float, str], None]
@@ -34,6 +35,7 @@ def curate_files(
     backend: Backend = "local",
     workers: int | None = None,
     tokenizer: Path | None = None,
+    terms: Path | None = None,
     progress: Progress | None = None,
     alone: bool = True,
 ) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def curate_files(
         backend: "local" or "ray"; the results are the same to the byte.
         workers: processes; None for as many as there are processors.
         tokenizer: a Hugging Face folder; stats.json then counts tokens.
+        terms: the user's own file of terms for the licence ledger; see `veneer.corpus.ledger`.
         progress: told (done, total, note).
         alone: hold `out` against other processes.
 
@@ -67,17 +70,17 @@ def curate_files(
     with RunFolder(out).locked() if alone else nullcontext():
         data = inputs.data_files(files)
         tests = [Path(each) for each in against]
-        wanted = inputs.made_from(data, tests, settings, tokenizer)
+        wanted = inputs.made_from(data, tests, settings, tokenizer, terms)
         earlier = inputs.earlier_result(out, wanted)
         if earlier is not None:
             clear(out / inputs.WORK)
             return earlier
         evaluations = [read_evaluation(path) for path in tests]
-        run = _Run(out, settings, wanted, tokenizer, _workers(workers), progress)
+        run = _Run(out, settings, wanted, tokenizer, terms, _workers(workers), progress)
         parts = run.filter(data, backend)
         judged = judge(parts, settings, evaluations, run.tell(0.6, 0.75))
         counts = run.write(parts, judged)
-        stats = run.publish(counts, judged, data, evaluations)
+        stats = run.publish(counts, judged, evaluations)
         clear(out / inputs.WORK)
         return stats
 
@@ -98,13 +101,15 @@ class _Run:
         settings: Curation,
         wanted: dict[str, Any],
         tokenizer: Path | None,
+        terms: Path | None,
         workers: int,
         progress: Progress | None,
     ) -> None:
         self.out, self.settings, self.wanted = out, settings, wanted
-        self.tokenizer, self.workers, self.progress = tokenizer, workers, progress
+        self.tokenizer, self.terms = tokenizer, terms
+        self.workers, self.progress = workers, progress
         self.work = out / inputs.WORK
-        self.profiles: list[dict[str, Any]] = []
+        self.results: dict[str, str] = {}
 
     def tell(self, start: float, end: float) -> Callable[[float, str], None]:
         """Tell how far a stage is, as a share of the whole."""
@@ -184,21 +189,15 @@ class _Run:
         return self.work / f"written-{fingerprint(self.wanted)}"
 
     def publish(
-        self,
-        counts: dict[str, Any],
-        judged: Judged,
-        data: Sequence[DataFile],
-        evaluations: Sequence[Evaluation],
+        self, counts: dict[str, Any], judged: Judged, evaluations: Sequence[Evaluation]
     ) -> dict[str, Any]:
         """Write what is left: the evaluation's side, the card, and stats.json last."""
         if evaluations and self.settings.decontaminate.remove == "evaluation":
             self._write_evaluation(judged, evaluations)
-        stats = _stats(counts, judged, data, self.wanted)
-        card = _card(stats)
-        appear(self.out / "card.md", card)
+        stats = summary(counts, judged.facts, self.wanted, self.terms)
+        appear(self.out / "card.md", card(stats))
         self.results["card.md"] = inputs.digest_of(self.out / "card.md")
         stats["results"] = dict(sorted(self.results.items()))
-        stats["made_from"] = self.wanted
         text = json.dumps(stats, indent=2, ensure_ascii=False) + "\n"
         appear(self.out / "stats.json", text)
         result: dict[str, Any] = json.loads(text)
@@ -221,66 +220,6 @@ def _name(at: int) -> str:
 
 def _nothing(tokenizer: Path | None) -> dict[str, Any]:
     return counts_of([], [], []) | ({"tokens": {"all": 0, "learned": 0}} if tokenizer else {})
-
-
-def _stats(
-    counts: dict[str, Any], judged: Judged, data: Sequence[DataFile], wanted: dict[str, Any]
-) -> dict[str, Any]:
-    """What stats.json says, in the order in which a person reads it."""
-    facts = judged.facts
-    terms = {
-        (source, teacher, licence): rows
-        for source, teachers in counts["terms"].items()
-        for teacher, licences in teachers.items()
-        for licence, rows in licences.items()
-    }
-    summary = {name: counts[name] for name in ("records", "split_off", "kept", "dropped", "trimmed")}
-    order = [name for name in FUNNEL if name != "import" or counts["records"]]
-    described = {n: counts[n] for n in ("turns", "words", "languages", "categories")}
-    return {
-        **summary,
-        "note": _note(counts, facts),
-        "funnel": funnel(counts, order),
-        "sources": counts["sources"],
-        "queries": facts["queries"],
-        "query_set": facts["query_set"],
-        "repeats": facts["repeats"],
-        **{n: facts[n] for n in ("near_duplicates", "decontamination", "diversity") if n in facts},
-        **described,
-        "tokens": counts.get("tokens"),
-        "ledger": _ledger(terms),
-        "settings": wanted["settings"],
-    }
-
-
-def _note(counts: dict[str, Any], facts: dict[str, Any]) -> str:
-    if facts["query_set"]:
-        return (
-            "This is a set of queries and no imitation data: no record has an answer, so the "
-            f"corpus is empty. The figures are over its {facts['queries']['unique']:,} different "
-            "queries."
-        )
-    if not counts["kept"]:
-        return "Nothing was kept: see dropped.jsonl for the reasons."
-    return ""
-
-
-def _ledger(terms: dict[tuple[str, str, str], int]) -> list[dict[str, Any]]:
-    from veneer.corpus.ledger import ledger
-
-    try:
-        return [line.model_dump(mode="json") for line in ledger(terms)]
-    except NotImplementedError:
-        return []
-
-
-def _card(stats: dict[str, Any]) -> str:
-    from veneer.corpus.card import card
-
-    try:
-        return card(stats)
-    except NotImplementedError:
-        return "# Imitation data\n"
 
 
 class _Reading:

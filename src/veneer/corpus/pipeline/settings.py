@@ -32,6 +32,7 @@ class Decontamination(Options):
 class Curation(Options):
     """The filters of a curation, in the order in which they are applied.
 
+    teacher, licence: who wrote the answers, and the terms, of records that do not say.
     split: conversations of more than so many words are split between exchanges; None: never.
     language: drop dialogues in another one (ISO 639-1); None: none, and languages are not
         determined. Below the score `confidence` a language counts as unknown, which is kept.
@@ -44,9 +45,12 @@ class Curation(Options):
     sameness: duplicates are equal texts ("exact"), or equal up to case, width and spacing.
     near_duplicates: drop what resembles an earlier query by this Jaccard similarity; None: never.
     decontaminate: see `Decontamination`.
+    categories: tag queries with the categories of the paper's Table 5, by rules.
     diversity: queries in the sample for the diversity figure; 0: none.
     """
 
+    teacher: str = ""
+    licence: str = ""
     split: int | None = Field(default=None, ge=1)
     language: str | None = None
     confidence: float = Field(default=0.5, ge=0, le=1)
@@ -60,6 +64,7 @@ class Curation(Options):
     sameness: Sameness = "folded"
     near_duplicates: float | None = Field(default=None, gt=0, le=1)
     decontaminate: Decontamination = Decontamination()
+    categories: bool = True
     diversity: int = Field(default=300, ge=0)
 
 
