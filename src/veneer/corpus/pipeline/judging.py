@@ -6,6 +6,7 @@ as its part has it, another number is the place of its reason in `REASONS`.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ import numpy as np
 from veneer.corpus.dedup import DUPLICATE, as_numbers, first_met
 from veneer.corpus.near_duplicates import missed
 from veneer.corpus.pipeline.filtering import SIGNATURE, signatures_in
-from veneer.corpus.pipeline.overlap import Evaluation, Overlap, diversity_of
+from veneer.corpus.pipeline.overlap import Overlap, diversity_of
 from veneer.corpus.pipeline.parts import keys_in, questions, read_part
+from veneer.corpus.pipeline.reading import Evaluation
 from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.stats import merged
 
 REPEATED_QUERY, REPEATED_DIALOGUE, NEAR, TESTED, TESTED_NEARLY = range(1, 6)
 REASONS = (
@@ -51,49 +54,55 @@ class Judged:
 
 @dataclass
 class Keys:
-    """Small columns of all rows. `answerless`: dropped only because nobody answers the query."""
+    """Small columns of all rows.
+
+    answerless: dropped because nobody answers the query. later, piece: see `parts.filtered`.
+    profile: what importing counted, by source.
+    """
 
     kept: np.ndarray
     answerless: np.ndarray
     later: np.ndarray
+    piece: np.ndarray
     key: np.ndarray
     query: np.ndarray
     source: np.ndarray
     names: list[str]
     starts: np.ndarray
+    profile: dict[str, Any]
+
+    def heads(self) -> np.ndarray:
+        """For each row the first piece of its conversation, mostly itself: (rows,) int64."""
+        rows = np.arange(len(self.kept), dtype=np.int64)
+        return np.maximum.accumulate(np.where(self.piece, 0, rows))
 
 
 def keys_of(parts: Sequence[Path]) -> Keys:
     """Gather the keys of all parts, in order."""
-    columns = ("reason", "later", "key", "query", "source")
-    found: dict[str, list[np.ndarray]] = {name: [] for name in (*columns, "answerless")}
+    names = ("kept", "answerless", "later", "piece", "key", "query", "source")
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     numbers: dict[str, int] = {}
+    profile: dict[str, Any] = {}
     lengths = [0]
     for path in parts:
-        table = read_part(path, columns)
+        table = read_part(path, ("reason", "later", "piece", "key", "query", "source", "profile"))
         reasons = table.column("reason").to_pylist()
-        found["reason"].append(np.array([not each for each in reasons], bool))
+        found["kept"].append(np.array([not each for each in reasons], bool))
         found["answerless"].append(np.array([each == NO_ANSWER for each in reasons], bool))
-        found["later"].append(np.array(table.column("later").to_pylist(), bool))
+        for name in ("later", "piece"):
+            found[name].append(np.array(table.column(name).to_pylist(), bool))
         for name in ("key", "query"):
             found[name].append(as_numbers(keys_in(table, name)))
         sources = table.column("source").to_pylist()
-        found["source"].append(
-            np.array([numbers.setdefault(each, len(numbers)) for each in sources], np.int32)
-        )
+        places = [numbers.setdefault(each, len(numbers)) for each in sources]
+        found["source"].append(np.array(places, np.int32))
+        for counted in filter(None, table.column("profile").to_pylist()):
+            profile = merged([profile, json.loads(counted)])
         lengths.append(table.num_rows)
-    empty = {"key": np.zeros((0, 2), np.uint64), "query": np.zeros((0, 2), np.uint64)}
-    joined = {n: np.concatenate([empty.get(n, np.zeros(0, bool)), *v]) for n, v in found.items()}
-    return Keys(
-        joined["reason"].astype(bool),
-        joined["answerless"].astype(bool),
-        joined["later"].astype(bool),
-        joined["key"].astype(np.uint64),
-        joined["query"].astype(np.uint64),
-        joined["source"].astype(np.int32),
-        list(numbers),
-        np.cumsum(lengths),
-    )
+    empty = np.zeros((0, 2), np.uint64)
+    blanks = {"key": empty, "query": empty, "source": np.zeros(0, np.int32)}
+    joined = {n: np.concatenate([blanks.get(n, np.zeros(0, bool)), *v]) for n, v in found.items()}
+    return Keys(**joined, names=list(numbers), starts=np.cumsum(lengths), profile=profile)
 
 
 def judge(
@@ -102,24 +111,27 @@ def judge(
     """Decide over all rows; `tell` is told how far it is (0 to 1) and with what."""
     keys = keys_of(parts)
     judged = Judged(np.zeros(len(keys.kept), np.uint8), keys.starts)
-    query_set = not keys.kept.any() and bool((keys.answerless & keys.query.any(axis=1)).any())
-    taking_part = keys.answerless & keys.query.any(axis=1) if query_set else keys.kept.copy()
+    asking = keys.answerless & keys.query.any(axis=1)
+    query_set = not keys.kept.any() and bool(asking.any())
+    taking_part = asking if query_set else keys.kept.copy()
+    heads = keys.heads()
     judged.facts["query_set"] = query_set
     judged.facts["queries"] = _query_counts(keys)
+    judged.facts["profile"] = _profile(keys)
     tell(0.05, "looking for duplicates")
-    first = first_met(keys.query if query_set else keys.key, taking_part)
-    repeats = first != np.arange(len(first))
+    first = first_met(keys.query if query_set else keys.key, taking_part & ~keys.piece)
+    repeats = (first != np.arange(len(first)))[heads] & taking_part
     if not query_set:
-        again = REPEATED_QUERY if settings.dedup == "query" else REPEATED_DIALOGUE
-        judged.codes[repeats] = again
-    judged.facts["repeats"] = _between(keys, first, repeats)
+        judged.codes[repeats] = REPEATED_QUERY if settings.dedup == "query" else REPEATED_DIALOGUE
+    judged.facts["repeats"] = _between(keys, first, repeats & ~keys.piece)
     taking_part &= ~repeats
     if settings.near_duplicates is not None:
         tell(0.1, "looking for near-duplicates")
-        near = _near_duplicates(parts, keys, taking_part, settings.near_duplicates)
+        whole = taking_part & ~keys.piece
+        near = _near_duplicates(parts, keys, whole, settings.near_duplicates)[heads] & taking_part
         judged.facts["near_duplicates"] = {
             "threshold": settings.near_duplicates,
-            "found": int(near.sum()),
+            "found": int((near & ~keys.piece).sum()),
             "missed_at_threshold": missed(settings.near_duplicates),
         }
         if not query_set:
@@ -141,15 +153,15 @@ def judge(
                 taking_part[rows] = False
     if settings.diversity:
         tell(0.8, "measuring diversity")
-        asked = _queries(parts, keys.starts, taking_part)
+        asked = _queries(parts, keys.starts, taking_part & ~keys.piece)
         judged.facts["diversity"] = diversity_of(asked, settings.diversity)
     tell(1.0, "judged")
     return judged
 
 
 def _look(overlap: Overlap, path: Path, rows: np.ndarray, places: np.ndarray) -> None:
-    table = read_part(path, ("messages", "asked")).take(places)
-    asked = table.column("asked").to_pylist()
+    table = read_part(path, ("messages", "asked_keys")).take(places)
+    asked = table.column("asked_keys").to_pylist()
     for row, texts, keys in zip(rows.tolist(), questions(table), asked, strict=True):
         overlap.add(row, texts, keys)
 
@@ -169,6 +181,19 @@ def _query_counts(keys: Keys) -> dict[str, int]:
     first = first_met(keys.query, asked)
     unique = int((asked & (first == np.arange(len(first)))).sum())
     return {"records": int(whole.sum()), "empty": int((whole & ~asked).sum()), "unique": unique}
+
+
+def _profile(keys: Keys) -> dict[str, Any]:
+    """What importing counted in each source, with the queries that are different over all of it."""
+    found = dict(keys.profile)
+    for number, name in enumerate(keys.names):
+        if name not in found:
+            continue
+        mine = (keys.source == number) & ~keys.later & keys.query.any(axis=1)
+        queries = len(np.unique(keys.query[mine], axis=0))
+        empty = found[name]["empty_queries"] > 0
+        found[name] |= {"unique_queries": queries + empty, "unique_nonempty_queries": queries}
+    return found
 
 
 def _between(keys: Keys, first: np.ndarray, repeats: np.ndarray) -> list[dict[str, Any]]:

@@ -6,33 +6,17 @@ question of the corpus the reference, and the highest sentence BLEU counts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from veneer.corpus.dedup import bare, digest
+from veneer.corpus.nearest import SAME
+from veneer.corpus.pipeline.reading import Evaluation
 
 CHUNK = 20_000
 """Questions compared at once."""
-IDS = ("id", "question_id", "task_id", "prompt_id")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The queries of an evaluation file, with the records they came from."""
-
-    name: str
-    texts: tuple[str, ...]
-    records: tuple[dict[str, Any], ...]
-
-    def id(self, at: int) -> str:
-        """What the record calls itself, or its file and number."""
-        named = next((self.records[at][k] for k in IDS if k in self.records[at]), None)
-        return f"{self.name}:{at + 1}" if named is None else str(named)
 
 
 class Overlap:
@@ -102,11 +86,11 @@ class Overlap:
                 "asked": int(self._asked[at].sum()),
             }
             if self.threshold is not None:
-                over = np.flatnonzero(self._first[at] > self.threshold)
+                over = np.flatnonzero(self._first[at] > self.threshold + SAME)
                 figure |= {
                     "threshold": self.threshold,
                     "above": len(over),
-                    "above_any_turn": int((self._any[at] > self.threshold).sum()),
+                    "above_any_turn": int((self._any[at] > self.threshold + SAME).sum()),
                     "mean_of_maxima": float(self._first[at].mean()) if len(at) else None,
                     "ids": [each.id(i) for i in over.tolist()],
                 }
@@ -120,7 +104,7 @@ class Overlap:
             found.append([])
             for place, text in enumerate(each.texts):
                 at = self._place[text]
-                over = self.threshold is not None and self._any[at] > self.threshold
+                over = self.threshold is not None and self._any[at] > self.threshold + SAME
                 if over or self._asked[at]:
                     bleu = None if self.threshold is None else float(self._any[at])
                     about = {"file": each.name, "id": each.id(place), "text": text, "bleu": bleu}
@@ -162,26 +146,3 @@ def diversity_of(queries: Iterable[str], sample: int) -> dict[str, Any]:
         "mean_bleu": float(bleu.mean()),
         "share_above_20": float((bleu > 20).mean()),
     }
-
-
-def as_line(record: dict[str, Any]) -> str:
-    """A record as a line of JSON."""
-    return json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def read_evaluation(path: Path) -> Evaluation:
-    """The queries of an evaluation file: "text", "prompt", "question" or "instruction" of each."""
-    from veneer.corpus.dialogues import _records  # type: ignore[attr-defined]
-    from veneer.errors import InputError
-
-    texts, records = [], []
-    for number, record in enumerate(_records(path), 1):
-        names = ("text", "prompt", "question", "instruction")
-        found = next((record[k] for k in names if k in record), None) if isinstance(record, dict) else None
-        if not isinstance(found, str):
-            raise InputError(
-                f"{path}, record {number}: no text in it.", 'Write each line as {"text": "…"}.'
-            )
-        texts.append(found)
-        records.append(record)
-    return Evaluation(path.name, tuple(texts), tuple(records))

@@ -6,14 +6,16 @@ rows need: small keys that are read without reading the text.
 
 from __future__ import annotations
 
+import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veneer.corpus import rows
 from veneer.corpus.dedup import NO_KEY, bare, digest, key_of
+from veneer.corpus.importing import Profile
+from veneer.corpus.importing.formats import AGAIN
 from veneer.corpus.pipeline.filtering import SIGNATURE, filters, pieces, signature_column
 from veneer.corpus.pipeline.settings import Curation
 
@@ -23,38 +25,47 @@ if TYPE_CHECKING:
 ROWS = 1000
 """Records of a part."""
 
-LATER_PIECE = re.compile(r":\d+#\d+$")
-
-
 def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
     """A batch after every filter that looks at one row at a time, with the keys of its rows.
 
     Columns beside those of `rows.schema()`:
         stage: the filter that rejected the row, "" while it is kept.
-        later: it is a later piece of a conversation that was split.
-        key: what exact duplicates share; query: the first question; 16 zero bytes if there is none.
-        asked: one key for each question, up to case, width, spacing and punctuation.
+        piece: it is a later piece of a conversation that was split; later: it is, or is another
+            dialogue of the record before, and so no record of its own.
+        key: what exact duplicates share; query: the record's first question as it was read; 16
+            zero bytes if there is none.
+        asked_keys: one for each question, up to case, width, spacing and punctuation.
+        profile: in the first row, what importing counted in the batch, as JSON.
         signature: what near-duplicates are found by, where they are looked for.
     """
     import pyarrow as pa
 
+    counted = Profile()
+    counted.add(batch)
+    whole = set(batch.column("origin").to_pylist())
     batch = pieces(batch, settings)
     stages = ["import" if reason else "" for reason in batch.column("reason").to_pylist()]
     for name, function in filters(settings):
         batch = function(batch)
         reasons = batch.column("reason").to_pylist()
         stages = [old or (name if new else "") for old, new in zip(stages, reasons, strict=True)]
-    table = pa.Table.from_batches([batch])
     turns = batch.column("messages").to_pylist()
-    key = pa.binary(16)
+    piece = [origin not in whole for origin in batch.column("origin").to_pylist()]
+    notes = batch.column("notes").to_pylist()
     asked = [[digest(bare(t["content"])) for t in each if t["role"] == "user"] for each in turns]
+    first = [digest(text) if text.strip() else NO_KEY for text in batch.column("asked").to_pylist()]
+    profile = [json.dumps(counted.result())] + [""] * (len(turns) - 1)
+    key = pa.binary(16)
     columns: list[tuple[str, Any, Any]] = [
         ("stage", stages, pa.string()),
-        ("later", [bool(LATER_PIECE.search(o)) for o in batch.column("origin").to_pylist()], pa.bool_()),
+        ("piece", piece, pa.bool_()),
+        ("later", [p or AGAIN in n for p, n in zip(piece, notes, strict=True)], pa.bool_()),
         ("key", [key_of(each, settings.dedup, settings.sameness) for each in turns], key),
-        ("query", [key_of(each, "query", "exact") for each in turns], key),
-        ("asked", asked, pa.list_(key)),
+        ("query", first, key),
+        ("asked_keys", asked, pa.list_(key)),
+        ("profile", profile[: len(turns)], pa.string()),
     ]
+    table = pa.Table.from_batches([batch])
     if settings.near_duplicates is not None:
         table = table.append_column(SIGNATURE, signature_column(rows.queries(batch)))
     for name, values, kind in columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from veneer.corpus.pipeline.backends import Backend, filtered_parts, side_by_sid
 from veneer.corpus.card import card
 from veneer.corpus.pipeline.inputs import DataFile
 from veneer.corpus.pipeline.judging import Judged, judge
-from veneer.corpus.pipeline.overlap import Evaluation, as_line, read_evaluation
 from veneer.corpus.pipeline.parts import ROWS
+from veneer.corpus.pipeline.reading import Evaluation, Reading, part_path, read_evaluation
 from veneer.corpus.pipeline.settings import Curation
 from veneer.corpus.pipeline.summary import summary
 from veneer.corpus.pipeline.writing import appear, clear, joined, write_fragments
@@ -127,26 +127,22 @@ class _Run:
         """The parts of all files, in order; those that are there already are not made again."""
         tell, started = self.tell(0.0, 0.6), time.monotonic()
         parts: list[Path] = []
-        whole = sum(file.path.stat().st_size for file in data) or 1
-        before = rows = 0
-        for file in data:
+        sizes = [file.size or 1 for file in data]
+        records = 0
+        for at, file in enumerate(data):
             folder = self.work / f"parts-{self._key(file)}"
             folder.mkdir(parents=True, exist_ok=True)
             done = folder / "done.json"
             if not done.exists():
-                made = 0
-                reading = _Reading(file, folder)
-                for _ in filtered_parts(reading, self.settings, backend, self.workers):
-                    made += 1
-                    rows += ROWS
-                    pace = rows / max(time.monotonic() - started, 1e-9)
-                    share = reading.share() * file.path.stat().st_size
-                    note = f"{file.source}: {made * ROWS:,} records, {pace:,.0f} a second"
-                    tell((before + share) / whole, note)
+                reading = Reading(file, folder, self.settings)
+                for made, _ in enumerate(filtered_parts(reading, self.settings, backend, self.workers), 1):
+                    pace = (records + made * ROWS) / max(time.monotonic() - started, 1e-9)
+                    note = f"{file.name}: {made * ROWS:,} records, {pace:,.0f} a second"
+                    tell(sum(sizes[:at]) / sum(sizes), note)
+                records += reading.parts * ROWS
                 appear(done, json.dumps({"parts": reading.parts}))
             found = json.loads(done.read_text("utf-8"))
-            parts += [folder / _name(at) for at in range(found["parts"])]
-            before += file.path.stat().st_size
+            parts += [part_path(folder, number) for number in range(found["parts"])]
         return parts
 
     def _key(self, file: DataFile) -> str:
@@ -207,45 +203,16 @@ class _Run:
         clean, removed = [], []
         for each, found in zip(evaluations, judged.contaminated, strict=True):
             places = {row["place"] for row in found}
-            clean += [as_line(r) for at, r in enumerate(each.records) if at not in places]
-            removed += [as_line({k: v for k, v in row.items() if k != "place"}) for row in found]
+            clean += [_line(r) for at, r in enumerate(each.records) if at not in places]
+            removed += [_line({k: v for k, v in row.items() if k != "place"}) for row in found]
         for name, lines in (("evaluation-clean.jsonl", clean), ("contaminated.jsonl", removed)):
             appear(self.out / name, "".join(lines))
             self.results[name] = inputs.digest_of(self.out / name)
 
 
-def _name(at: int) -> str:
-    return f"part-{at:06d}.arrow"
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def _nothing(tokenizer: Path | None) -> dict[str, Any]:
     return counts_of([], [], []) | ({"tokens": {"all": 0, "learned": 0}} if tokenizer else {})
-
-
-class _Reading:
-    """Batches of a file whose parts are not there yet, and how far the reading is."""
-
-    def __init__(self, file: DataFile, folder: Path) -> None:
-        self.file, self.folder, self.parts = file, folder, 0
-        self._share = 0.0
-
-    def share(self) -> float:
-        return self._share
-
-    def __iter__(self) -> Iterator[tuple[Path, Any]]:
-        from veneer.corpus.dialogues import Imported, read_dialogues
-        from veneer.corpus.rows import batch_of
-
-        imported = read_dialogues(self.file.path, Imported(), self.file.source)
-        rows = [
-            {**d.model_dump(), "origin": f"{self.file.path.name}:{n}"}
-            for n, d in enumerate(imported.dialogues)
-        ] + [
-            {"reason": r, "text": t, "source": self.file.source} for r, t in imported.dropped
-        ]
-        for start in range(0, len(rows), ROWS):
-            path = self.folder / _name(self.parts)
-            self.parts += 1
-            self._share = min(1.0, (start + ROWS) / len(rows))
-            if not path.exists():
-                yield path, batch_of(rows[start : start + ROWS])

@@ -22,6 +22,7 @@ def summary(
     records: read. split_off: rows beyond the first of a record (a record with several dialogues,
     a conversation in pieces). records + split_off = kept + all of dropped. trimmed: turns that
     were cut off, by reason. funnel: what each stage left. sources: the same by source.
+    imported: what importing counted, by source, before anything was filtered.
     queries: records, those whose query is empty, different queries (texts as they are).
     repeats: rows of one source whose first is in another, or the same.
 
@@ -47,6 +48,7 @@ def summary(
         "note": _note(counts, facts),
         "funnel": funnel(counts, FUNNEL),
         "sources": counts["sources"],
+        "imported": facts["profile"],
         "query_set": facts["query_set"],
         "queries": facts["queries"],
         "repeats": facts["repeats"],
