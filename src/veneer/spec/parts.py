@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from veneer.corpus.pipeline.settings import Curation
 from veneer.models.resolve import parse_model
 
 Measure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity"]
@@ -106,17 +107,25 @@ class Replay(Strict):
     ratio: float = Field(default=1.0, gt=0)
 
 
-class Corpus(Strict):
-    """One set of imitation data, from exactly one of `collect`, `import` and `synthesize`.
+class Corpus(Curation, Strict):
+    """One set of imitation data, from exactly one of `collect`, `import`, `synthesize`, `mix`.
 
-    collect: JSONL of prompts ({"text"}) that the teacher answers.
-    import: files of dialogues that a teacher already wrote.
+    collect: prompts ({"text"} rows) that the teacher answers.
+    import: files of dialogues that a teacher already wrote. `teacher` and `licence` say who and
+        under which terms, for records that do not say themselves.
     synthesize: task data that the teacher writes from seed pairs (local imitation).
+    mix: other corpora of the study by name, each with its share of the words; a mixture is
+        trained on in one order, in which every amount of data has these shares.
+
+    Beside these, every option of a curation. What is not given is not done, but for two things:
+    a query stands once (a pair, where data is synthesised), and what asks a question of the
+    evaluation is dropped; `decontaminate: {bleu: 0.20}` also drops what comes near one.
     """
 
     collect: str | None = None
     import_: tuple[str, ...] = Field(default=(), alias="import")
     synthesize: Synthesis | None = None
+    mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     replay: Replay | None = None
     temperature: float = Field(default=0.7, ge=0)
     answer_tokens: int = Field(default=512, gt=0)
@@ -127,10 +136,18 @@ class Corpus(Strict):
 
     @model_validator(mode="after")
     def _one_source(self) -> Corpus:
-        sources = [self.collect is not None, bool(self.import_), self.synthesize is not None]
-        if sum(sources) != 1:
-            raise ValueError("give exactly one of: collect, import, synthesize")
+        sources = [self.collect, self.import_, self.synthesize, self.mix]
+        if sum(map(bool, sources)) != 1:
+            raise ValueError("give exactly one of: collect, import, synthesize, mix")
+        if self.mix and (self.replay or self.curation):
+            raise ValueError("a mixture is made of curated corpora: curate and replay in those")
         return self
+
+    @property
+    def curation(self) -> dict[str, Any]:
+        """The options of its curation that the file gives, as plain values."""
+        given = self.model_fields_set & Curation.model_fields.keys()
+        return self.model_dump(mode="json", include=given)
 
     @property
     def imitates(self) -> Literal["broad", "local"]:

@@ -74,6 +74,10 @@ class Study(Strict):
         for name, corpus in self.corpora.items():
             if corpus.task and corpus.task not in self.measures:
                 raise ValueError(f"corpus {name} serves the task {corpus.task}, not in measures")
+            for part in corpus.mix:
+                if part not in self.corpora or self.corpora[part].mix:
+                    known = [n for n, c in self.corpora.items() if not c.mix]
+                    raise ValueError(f"corpus {name} mixes {part!r}. {nearest(part, known)}")
             self.recipe_of(name)
         if self.is_pocket and self.pocket is None:
             raise ValueError("a study that uses pocket: parts needs the key pocket (full or tiny)")

@@ -106,10 +106,17 @@ def _plain(texts: list[str], tokenizer: Any) -> list[Rendered]:
 
 
 def pack(
-    dialogues: Sequence[Dialogue], tokenizer: PreTrainedTokenizerBase, block: int, seed: int
+    dialogues: Sequence[Dialogue],
+    tokenizer: PreTrainedTokenizerBase,
+    block: int,
+    seed: int | None,
 ) -> Packed:
-    """Blocks of exactly `block` tokens over the stream of all dialogues; see the module."""
-    rendered = encode(ordered(dialogues, seed), tokenizer)
+    """Blocks of exactly `block` tokens over the stream of all dialogues; see the module.
+
+    Without a seed the dialogues stay in the order given (that of a mixture, say).
+    """
+    stream_of = list(dialogues) if seed is None else ordered(dialogues, seed)
+    rendered = encode(stream_of, tokenizer)
     total = sum(len(r.ids) for r in rendered)
     stream = np.empty(total, dtype=np.int32)
     mask = np.empty(total, dtype=bool)

@@ -52,7 +52,8 @@ def train(job: Job) -> None:
 
     inputs: `base` a Hugging Face model folder, `corpus` a folder with corpus.jsonl (Dialogue
         rows).
-    params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`.
+    params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`, optional
+        `in_order` (the corpus is in the order in which it is trained on: a mixture's).
     Writes `tokens-<budget>/` (model and tokenizer, `from_pretrained` loads them), train.json
     (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
     (`step`, mean loss per learned token, `rate`).
@@ -65,7 +66,8 @@ def train(job: Job) -> None:
         raise InputError("No data amount is given.", "Give at least one, in tokens.")
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
     dialogues = list(read_rows(_corpus(Path(job.inputs["corpus"])), Dialogue))
-    packed = pack(dialogues, tokenizer, recipe.block, seed)
+    in_order = bool(job.params.get("in_order"))
+    packed = pack(dialogues, tokenizer, recipe.block, None if in_order else seed)
     amounts = plan_amounts(budgets, recipe, packed)
     losses = fit(model, tokenizer, packed, amounts, recipe, seed, added, job.out, job.progress)
     with (job.out / "loss.jsonl").open("w") as out:
