@@ -89,12 +89,19 @@ class Limiter:
 
     Args:
         requests, tokens: limits a minute; None where they are not known.
+        learned: requests a second that an earlier run found to be taken.
     """
 
-    def __init__(self, requests: float | None = None, tokens: float | None = None) -> None:
+    def __init__(
+        self,
+        requests: float | None = None,
+        tokens: float | None = None,
+        learned: float | None = None,
+    ) -> None:
         self._requests = Pace(requests / MINUTE * SHARE if requests else None)
         self._tokens = Pace(tokens / MINUTE * SHARE if tokens else None)
         self._most = self._requests.rate
+        self._requests.rate = self._requests.rate or learned
         self._given = requests is not None, tokens is not None
         self._sent: list[float] = []
         self._began: float | None = None
@@ -115,6 +122,11 @@ class Limiter:
     def rate(self) -> float | None:
         """Requests a second that are sent at most; None while no limit is known."""
         return self._requests.rate
+
+    @property
+    def learned(self) -> float | None:
+        """The rate, where it was learned from 429s and is settled."""
+        return self.rate if self._known and self._most is None else None
 
     # -- asking ---------------------------------------------------------------------------
 
