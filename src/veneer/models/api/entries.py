@@ -99,10 +99,11 @@ class Claim:
     "mine": durable, send it. "again": likewise, and a process that is gone may have sent it.
     "found": `answers` are here already, ask for the others. "held": another live process asks
     for some of it, come back. "batched": it waits in the batch job named `batch`. "regroup":
-    some of it is in doubt as part of a request for `samples`: claim that one first.
+    some of it is in doubt as part of a request for `samples`: claim that one first. "over":
+    with all that runs at its worst it would exceed the budget; nothing was written.
     """
 
-    state: Literal["mine", "again", "found", "held", "batched", "regroup"]
+    state: Literal["mine", "again", "found", "held", "batched", "regroup", "over"]
     answers: Mapping[str, Reply] | None = None
     samples: tuple[int, ...] = ()
     batch: str = ""

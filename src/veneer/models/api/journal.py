@@ -12,9 +12,10 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from pathlib import Path
 
+from veneer.models.api.accounts import PAID, charge_doubt, fits, spend, spent
+from veneer.models.api.budget import Budget
 from veneer.models.api.entries import BatchJob, Claim, Intent, Spent, Usage
 from veneer.models.api.store import Store
 from veneer.models.asking import Reply
@@ -73,22 +74,28 @@ class Journal:
 
         return self._store.run(look)
 
-    def claim(self, intents: Sequence[Intent], *, batch: str = "") -> Future[list[Claim]]:
+    def claim(
+        self, intents: Sequence[Intent], *, batch: str = "", budget: Budget | None = None
+    ) -> Future[list[Claim]]:
         """Write intents, each whole or not at all; what is claimed may be sent once this is done.
 
         Args:
             intents: requests to be sent now.
             batch: name of a batch job that `keep_batch` has written before: they stay claimed
                 when this process ends, until `settle`, `release` or `end_batch`.
+            budget: what the collection may spend in all. What it has spent, all its open
+                intents at their worst (those of other processes too) and this one must fit.
         """
         owner = BATCH + batch if batch else self._me.name
 
         def write(database: sqlite3.Connection) -> list[Claim]:
-            return [self._claimed(database, intent, owner) for intent in intents]
+            return [self._claimed(database, intent, owner, budget) for intent in intents]
 
         return self._store.submit(write)
 
-    def _claimed(self, database: sqlite3.Connection, intent: Intent, owner: str) -> Claim:
+    def _claimed(
+        self, database: sqlite3.Connection, intent: Intent, owner: str, budget: Budget | None
+    ) -> Claim:
         found = {k: reply for k in intent.keys if (reply := _answer(database, k)) is not None}
         if found:
             return Claim("found", found)
@@ -112,8 +119,10 @@ class Journal:
             if request != intent.request:
                 return Claim("regroup", samples=tuple(json.loads(samples)))
             again = True
+        if budget is not None and not fits(database, intent, budget, doubtful=again):
+            return Claim("over")
         if again:
-            _charge_doubt(database, intent.request)
+            charge_doubt(database, intent.request, None)
         database.execute(
             "INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -157,14 +166,35 @@ class Journal:
                     for k, r in replies.items()
                 ],
             )
-            _spend(database, intent.collection, "paid", paid, requests)
+            spend(database, intent.collection, PAID, paid, requests)
             _end(database, intent.request)
 
         return self._store.submit(write)
 
-    def doubt(self, intent: Intent) -> Future[None]:
-        """An attempt of a request may have been billed and brought nothing: charge its worst."""
-        return self._store.submit(lambda database: _charge_doubt(database, intent.request))
+    def doubt(
+        self, intent: Intent, cost: Usage | None = None, *, budget: Budget | None = None
+    ) -> Future[bool]:
+        """An attempt may have been billed and brought nothing: charge `cost`, or its worst.
+
+        The result tells whether the budget allows another attempt.
+        """
+
+        def write(database: sqlite3.Connection) -> bool:
+            charge_doubt(database, intent.request, cost)
+            return budget is None or fits(database, intent, budget)
+
+        return self._store.submit(write)
+
+    def abandon(self, intents: Sequence[Intent]) -> Future[None]:
+        """Leave requests that were sent and not seen answered: from now on they are in doubt."""
+
+        def write(database: sqlite3.Connection) -> None:
+            for intent in intents:
+                database.execute(
+                    "UPDATE intents SET owner = '' WHERE request = ?", (intent.request,)
+                )
+
+        return self._store.submit(write)
 
     def release(self, intent: Intent, *, reason: str = "", for_good: bool = False) -> Future[None]:
         """End an intent that brought nothing and cost nothing; it may be claimed again.
@@ -186,23 +216,7 @@ class Journal:
     def spent(self, collection: str) -> Spent:
         """What a collection has cost so far, in all runs; doubtful requests at their worst."""
 
-        def look(database: sqlite3.Connection) -> Spent:
-            total = Spent()
-            for kind, *sums in database.execute(
-                "SELECT kind, requests, prompt_tokens, completion_tokens, usd, unpriced"
-                " FROM spending WHERE collection = ?",
-                (collection,),
-            ):
-                now = asdict(total)
-                names = ("requests", "prompt_tokens", "completion_tokens", "usd", "unpriced")
-                for name, value in zip(names, sums, strict=True):
-                    now[name] += value
-                if kind == "in doubt":
-                    now["in_doubt"] = sums[0]
-                total = Spent(**now)
-            return total
-
-        return self._store.run(look)
+        return self._store.run(lambda database: spent(database, collection))
 
     # -- batch jobs -----------------------------------------------------------------------
 
@@ -315,34 +329,3 @@ def _answer(database: sqlite3.Connection, key: str) -> Reply | None:
 def _end(database: sqlite3.Connection, request: str) -> None:
     database.execute("DELETE FROM held WHERE request = ?", (request,))
     database.execute("DELETE FROM intents WHERE request = ?", (request,))
-
-
-def _charge_doubt(database: sqlite3.Connection, request: str) -> None:
-    row = _one(
-        database,
-        "SELECT collection, prompt_tokens, completion_tokens, usd FROM intents WHERE request = ?",
-        request,
-    )
-    if row is not None:
-        _spend(database, row[0], "in doubt", Usage(*row[1:]), 1)
-
-
-def _spend(
-    database: sqlite3.Connection, collection: str, kind: str, paid: Usage, requests: int
-) -> None:
-    database.execute(
-        "INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, kind) DO UPDATE"
-        " SET requests = requests + excluded.requests,"
-        " prompt_tokens = prompt_tokens + excluded.prompt_tokens,"
-        " completion_tokens = completion_tokens + excluded.completion_tokens,"
-        " usd = usd + excluded.usd, unpriced = unpriced + excluded.unpriced",
-        (
-            collection,
-            kind,
-            requests,
-            paid.prompt_tokens,
-            paid.completion_tokens,
-            paid.usd or 0.0,
-            requests if paid.usd is None else 0,
-        ),
-    )

@@ -26,8 +26,8 @@ class Owner:
 
     def alive(self, name: str) -> bool:
         """Whether the owner of that name still runs; True of this one."""
-        if name == self.name:
-            return True
+        if name == self.name or not name:
+            return bool(name)
         try:
             other = os.open(self.folder / name, os.O_RDWR)
         except FileNotFoundError:
