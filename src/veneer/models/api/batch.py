@@ -57,8 +57,6 @@ class Desk:
     Args:
         limit: the token limit of the requests.
         logprobs: whether the requests ask for them.
-        rejected: the reply to a request that the endpoint rejects for good, from its HTTP status
-            and body; None where it is no answer (then it is "failed", with the reason).
         regroup: the request for other samples of a line's conversation.
         poll: seconds before the first look at a batch; later looks are further apart.
     """
@@ -71,7 +69,6 @@ class Desk:
     price: Price | None = None
     budget: Budget | None = None
     logprobs: bool = False
-    rejected: Callable[[int, Mapping[str, Any]], Reply | None] = lambda status, body: None
     regroup: Callable[[Line, tuple[int, ...]], Line] | None = None
     progress: Progress | None = None
     poll: float = 5.0
@@ -294,7 +291,8 @@ class _Errand:
         said = self.desk.endpoint.redacted(said if status == EXPIRED else f"HTTP {status}, {said}")
         if status >= 500 or status in (408, 409, 429):
             self._unanswered(intent, said)
-        elif (reply := self.desk.rejected(status, body)) is not None:
+        elif status == 400 and "content_filter" in (error.get("code") or ""):
+            reply = Reply("", "filtered", said)
             self.journal.settle(intent, dict.fromkeys(intent.keys, reply), Usage())
         else:
             self.journal.release(intent, reason=said, for_good=True)

@@ -123,13 +123,13 @@ class Counter:
                 file.write(part)
 
     def _patiently(self, what: Callable[[], T]) -> T:
-        import httpx
+        import httpx2
         import openai
 
         for wait in self._waits():
             try:
                 return what()
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 time.sleep(wait)
             except openai.APIError as error:
                 self._or_rejected(error)
