@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from api_answers import REFUSAL, answer_to
 from api_server import start
 from veneer.errors import InputError
-from veneer.models.api import batch as batching
+from veneer.models.api import desk as desks
 from veneer.models.api import jobs
-from veneer.models.api.batch import Desk, Line
+from veneer.models.api.desk import Desk, Line
 from veneer.models.api.budget import Budget, worst_case
 from veneer.models.api.endpoint import Endpoint
 from veneer.models.api.entries import Intent, request_key
@@ -315,12 +315,12 @@ def test_a_rejected_key_is_a_users_error_without_the_key(tmp_path, monkeypatch):
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 7), st.integers(400, 900))
 def test_files_hold_all_lines_in_order_within_their_limits(sizes, most, size):
     lines = [line("x" * n, "http://localhost/v1") for n in sizes]
-    parts = list(batching._parts(lines, most, size))
+    parts = list(desks._parts(lines, most, size))
     assert [x for part in parts for x in part] == lines
     for part in parts:
-        length = sum(len(batching._line(x)) for x in part)
+        length = sum(len(desks._line(x)) for x in part)
         assert 0 < len(part) <= most
         assert length <= size or len(part) == 1
     for part, after in itertools.pairwise(parts):
-        length = sum(len(batching._line(x)) for x in [*part, after[0]])
+        length = sum(len(desks._line(x)) for x in [*part, after[0]])
         assert len(part) == most or length > size
