@@ -20,12 +20,15 @@ from api_server import start
 from veneer.errors import InputError
 from veneer.models.api import desk as desks
 from veneer.models.api import jobs
-from veneer.models.api.desk import Desk, Line
+from veneer.models.api.batch import BatchModel
 from veneer.models.api.budget import Budget, worst_case
+from veneer.models.api.client import ApiModel
+from veneer.models.api.desk import Desk, Line
 from veneer.models.api.endpoint import Endpoint
 from veneer.models.api.entries import Intent, request_key
 from veneer.models.api.journal import Journal
 from veneer.models.api.prices import Price
+from veneer.models.asking import Ask
 from veneer.records import Message
 
 PRICE = Price(1.0, 4.0)
@@ -310,6 +313,64 @@ def test_a_rejected_key_is_a_users_error_without_the_key(tmp_path, monkeypatch):
         assert "seen-nowhere" not in str(caught.value)
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or b"seen-nowhere" not in file.read_bytes()
+
+
+# ---- as a model ------------------------------------------------------------------------
+
+
+def test_it_answers_as_the_live_client_does_and_shares_its_journal(tmp_path):
+    asks = [Ask.of(p, sample) for p in PROMPTS[:5] for sample in (0, 1)]
+    options = {"max_new_tokens": 50, "temperature": 0.0, "seed": 7}
+    with start() as server, Journal(tmp_path / "j") as journal:
+        endpoint = Endpoint("m", server.url)
+        batched = BatchModel(endpoint, journal=journal, collection="c", logprobs=True)
+        batched.poll = 0.05
+        replies = batched.ask(asks, **options)
+        assert [r.text for r in replies] == [
+            answer_to(a.messages[0].content, a.sample) for a in asks
+        ]
+        ledger = server.ledger()
+        assert len(ledger["billed"]) == 5  # two samples a request
+        report = batched.report()
+        assert (report.requests, report.answers) == (5, 10)
+        assert report.completion_tokens == sum(b["completion_tokens"] for b in ledger["billed"])
+        live = ApiModel(endpoint, journal=journal, collection="c", logprobs=True)
+        assert live.ask(asks, **options) == replies
+        assert server.ledger()["requests"] == 0
+        one = live.ask([Ask.of("new")], **options)
+        seen = []
+        again = batched.ask([Ask.of("new"), *asks], **options, progress=lambda *at: seen.append(at))
+        assert again == [*one, *replies]
+        other = batched.ask([Ask.of("newer")], **options)
+        with Journal(tmp_path / "another") as apart:
+            fresh = ApiModel(endpoint, journal=apart, logprobs=True)
+            assert fresh.ask([Ask.of("newer")], **options) == other
+
+
+def test_the_budget_ends_a_batch_in_words_and_raised_it_goes_on(tmp_path):
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("models: {m: {in: 1.0, out: 4.0}}")
+    asks = [Ask.of(p) for p in PROMPTS]
+    with start() as server, Journal(tmp_path / "j") as journal:
+
+        def model(usd):
+            made = BatchModel(
+                Endpoint("m", server.url), journal=journal, budget=Budget(usd=usd), prices=prices
+            )
+            made.poll = 0.05
+            return made
+
+        small = model(0.001)
+        replies = small.ask(asks, max_new_tokens=100)
+        left = replies.count(None)
+        assert 0 < left < 40
+        assert f"{left} are left" in small.stopped
+        assert small.report().usd == pytest.approx(server.ledger()["usd"])
+        assert server.ledger()["usd"] <= 0.001
+        raised = model(1.0)
+        assert [r.text for r in raised.ask(asks, max_new_tokens=100)] == list(RIGHT.values())
+        assert raised.stopped == ""
+        assert paid_once(server, PROMPTS)
 
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 7), st.integers(400, 900))

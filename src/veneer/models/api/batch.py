@@ -10,6 +10,7 @@ from veneer.models.api.budget import why_stopped, worst_case
 from veneer.models.api.client import ApiModel
 from veneer.models.api.desk import Desk, Line
 from veneer.models.api.entries import Intent, request_key
+from veneer.models.api.prices import priced
 from veneer.models.asking import Ask, Progress, Reply
 from veneer.records import Message
 
@@ -78,9 +79,8 @@ class BatchModel(ApiModel):
         left = {key: ask for key, ask in missing.items() if key not in came}
         if left and self.budget:
             first = next(iter(left.values()))
-            cost = worst_case(
-                first.messages, max_tokens=max_new_tokens, samples=1, price=self.price, batch=True
-            )
+            worst = worst_case(first.messages, max_tokens=max_new_tokens, samples=1, price=None)
+            cost = priced(worst, self.price, batch=True)
             done = len(known) + len(came)
             self.stopped = why_stopped(self.budget, self.spent(), cost, done, len(left))
         return [{**known, **came}.get(key) for key in keys]
@@ -95,15 +95,20 @@ class BatchModel(ApiModel):
     ) -> Line:
         """The request for samples of a conversation."""
         told = [{"role": m.role, "content": m.content} for m in messages]
-        where = {"base_url": self.endpoint.url, "model": self.endpoint.model}
-        keys = tuple(
-            request_key(**where, messages=told, max_tokens=limit, sample=sample, **options)
-            for sample in samples
+        key = functools.partial(
+            request_key,
+            base_url=self.endpoint.url,
+            model=self.endpoint.model,
+            messages=told,
+            max_tokens=limit,
+            **options,
         )
+        keys = tuple(key(sample=sample) for sample in samples)
         worst = worst_case(messages, max_tokens=limit, samples=len(samples), price=self.price)
         name = "max_completion_tokens" if self.endpoint.is_default else "max_tokens"
         body = {"model": self.endpoint.model, "messages": told, name: limit}
-        body |= {key: value for key, value in options.items() if value not in (None, False)}
+        given = {**options, "logprobs": self._logprobs or None}
+        body |= {key: value for key, value in given.items() if value is not None}
         if len(samples) > 1:
             body["n"] = len(samples)
         return Line(Intent(keys, samples, self._collection, worst), body)
