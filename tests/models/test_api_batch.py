@@ -139,6 +139,20 @@ def test_several_samples_come_from_one_request_and_missing_ones_are_asked_for(tm
         assert len(server.ledger()["billed"]) == 2
 
 
+def test_an_endpoint_that_ignores_options_is_found_out_and_what_came_is_kept(tmp_path):
+    with start(ignores_n=True, ignores_logprobs=True) as server, desk(server, tmp_path / "j") as d:
+        with pytest.raises(InputError, match="ignored n"):
+            d.ask([line("x", server.url, (0, 1))])
+        kept = d.ask([line("x", server.url)])
+        assert [reply.text for reply in kept.values()] == [answer_to("x")]
+        assert len(server.ledger()["billed"]) == 1
+    with start(ignores_logprobs=True) as server:
+        with desk(server, tmp_path / "k", logprobs=True) as d:
+            (reply,) = d.ask([line("y", server.url)]).values()
+        assert (reply.outcome, reply.text) == ("malformed", answer_to("y"))
+        assert "log-probabilities" in reply.reason
+
+
 def test_lines_that_fail_are_asked_again_and_no_more_than_so_often(tmp_path):
     with start(batch_p_failed=0.5, batch_running=0.05) as server:
         with desk(server, tmp_path / "j") as d:

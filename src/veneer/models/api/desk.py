@@ -22,7 +22,7 @@ from veneer.models.api.entries import BatchJob, Intent, Usage
 from veneer.models.api.jobs import CLOSED, EXPIRED, SLOWEST, Counter, failure
 from veneer.models.api.owners import opening
 from veneer.models.api.prices import Price, priced
-from veneer.models.api.reading import read_completion
+from veneer.models.api.reading import Read, read_completion
 from veneer.models.asking import Progress, Reply
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class _Errand:
         self.answers: dict[str, Reply] = {}
         self.failed: dict[str, Reply] = {}
         self.reasons: dict[str, str] = {}
+        self.ignored_n = False
 
     def run(self) -> dict[str, Reply]:
         rounds: Counts[str] = Counts()
@@ -270,6 +271,12 @@ class _Errand:
                 self._fail(intent.keys, why)
             self._unanswered(intent, why)
         self.journal.end_batch(job.name).result()
+        if self.ignored_n:
+            raise InputError(
+                f"The endpoint {self.desk.endpoint.url} ignored n: fewer answers came back than "
+                "were asked for.",
+                "Ask each sample in a request of its own (--no-n).",
+            )
         if batch.status == "failed":
             raise InputError(
                 f"The provider failed the batch {batch.id}: "
@@ -283,19 +290,10 @@ class _Errand:
     ) -> None:
         note = job.note or {}
         if status == 200:
-            read = read_completion(body, limit=note["limit"], logprobs=note["logprobs"])
-            usage = read.usage
-            paid = priced(usage, self.desk.price, batch=True) if usage else intent.worst
-            trouble = read.trouble
-            if not trouble and len(read.replies) != len(intent.keys):
-                trouble = f"{len(read.replies)} answers came for {len(intent.keys)}"
-            replies = read.replies
-            if trouble:
-                replies = (Reply("", "malformed", trouble),) * len(intent.keys)
-            self.journal.settle(intent, dict(zip(intent.keys, replies, strict=True)), paid)
-            if self.desk.tally:
-                self.desk.tally.paid(paid)
-                self.desk.tally.answered_by[read.model or "unnamed"] += 1
+            self._keep_answer(
+                intent,
+                read_completion(body, limit=note["limit"], logprobs=note["logprobs"]),
+            )
             return
         error = body.get("error") or {}
         said = f"{error.get('code') or error.get('type')}: {error.get('message')}"
@@ -308,6 +306,25 @@ class _Errand:
         else:
             self.journal.release(intent, reason=said, for_good=True)
             self._fail(intent.keys, said)
+
+    def _keep_answer(self, intent: Intent, read: Read) -> None:
+        """Settle a request that was answered and billed, readable or not."""
+        paid = priced(read.usage, self.desk.price, batch=True) if read.usage else intent.worst
+        trouble = read.trouble
+        if read.without_logprobs:
+            trouble = "the answer came without its log-probabilities"
+        if trouble:
+            said = [reply.text for reply in read.replies] or [""] * len(intent.keys)
+            replies = [Reply(text, "malformed", trouble) for text in said]
+        else:
+            replies = [
+                replace(r, text=self.desk.endpoint.without_key(r.text)) for r in read.replies
+            ]
+        self.ignored_n = self.ignored_n or len(replies) < len(intent.keys)
+        self.journal.settle(intent, dict(zip(intent.keys, replies, strict=False)), paid)
+        if self.desk.tally:
+            self.desk.tally.paid(paid)
+            self.desk.tally.answered_by[read.model or "unnamed"] += 1
 
     def _unanswered(self, intent: Intent, why: str) -> None:
         """It may be asked again."""
