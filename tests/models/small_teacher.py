@@ -69,6 +69,8 @@ def taught(
     )
     model = LlamaForCausalLM(config)
     fit_embeddings(model, tokenizer, added)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them are slower for a model so small
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     for batch in batches:
         rendered = render_many(
@@ -89,6 +91,7 @@ def taught(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+    torch.set_num_threads(threads)
     model.generation_config.do_sample = True  # without it a temperature is ignored
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
