@@ -235,10 +235,10 @@ def test_answers_under_a_name_nobody_gave_are_in_doubt_and_asked_again(tmp_path)
 # ---- kills ----------------------------------------------------------------------------
 
 
-def collect(server, path, **options):
+def collect(server, path, prompts=PROMPTS, **options):
     """In a process of its own."""
     with desk(server, path, **options) as d:
-        d.ask([line(p, server.url) for p in PROMPTS])
+        d.ask([line(p, server.url) for p in prompts])
 
 
 def begin(*args, **options):
@@ -297,6 +297,26 @@ def test_kills_at_any_time_and_two_at_once_pay_once(tmp_path):
             answers = d.ask([line(p, server.url) for p in PROMPTS])
             assert d.journal.spent("c").usd == pytest.approx(server.ledger()["usd"])
         assert texts(server, answers, PROMPTS) == RIGHT
+
+
+def test_a_batch_with_nothing_wanted_is_not_waited_for_and_is_kept_when_it_is_ready(tmp_path):
+    with start(batch_running=1.5) as server:
+        process = begin(server, tmp_path / "j", PROMPTS[:20])
+        while not server.ledger()["batches"]:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.kill()
+        process.join()
+        server.change(batch_running=30.0)
+        with desk(server, tmp_path / "j") as d:
+            threading.Timer(0.5, lambda: d.client.batches.cancel("batch_000001")).start()
+            d.ask([line(p, server.url) for p in PROMPTS[20:]])
+            assert server.ledger()["batches"][0]["status"] == "in_progress"
+            server.change(batch_running=0.1)
+            server.ledger()
+            d.ask([line(PROMPTS[20], server.url)])
+            kept = d.journal.answers([line(p, server.url).intent.keys[0] for p in PROMPTS[:20]])
+            assert texts(server, kept, PROMPTS) == {p: RIGHT[p] for p in PROMPTS[:20]}
 
 
 # ---- budget, key, files ----------------------------------------------------------------

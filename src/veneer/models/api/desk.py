@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,7 @@ class _Errand:
         self.failed: dict[str, Reply] = {}
         self.reasons: dict[str, str] = {}
         self.ignored_n = False
+        self.writing: list[Future[Any]] = []
 
     def run(self) -> dict[str, Reply]:
         rounds: Counts[str] = Counts()
@@ -207,28 +209,45 @@ class _Errand:
         return self.journal.batches(base_url=where.url, model=where.model)
 
     def _take_up_old_jobs(self) -> None:
-        """Go on with what earlier runs handed in: this collection's, and what has our keys."""
+        """Go on with what earlier runs handed in, where it has our keys.
+
+        What else waits for this collection is kept where it is ready: it counts in the budget.
+        """
         wanted = set(self.keys)
         for job in self._jobs():
-            ours = job.collection == self.desk.collection
-            if ours or any(wanted & set(keys) for keys in job.requests.values()):
+            if any(wanted & set(keys) for keys in job.requests.values()):
                 self._take_up(job.name)
+            elif job.collection == self.desk.collection:
+                self._look_in(job.name)
 
     def _take_up(self, name: str) -> None:
+        """Finish a job begun by another process; while a live one does so, beside it."""
         with self._alone():
-            job = next((job for job in self._jobs() if job.name == name), None)
-            if job is None:
-                return
-            if not job.provider_id:
-                note = job.note or {}
-                id = self.counter.find(name, note["since"])
-                if id is None and "file" in note:
-                    id = self.counter.create(name, note["file"], note["since"])
-                if id is None:
-                    self.journal.end_batch(name).result()  # it was never created
-                    return
-                job = self._created(job, id)
-        self._wait_for([job])
+            job = self._at_the_provider(name, create=True)
+        if job is not None:
+            self._wait_for([job])
+
+    def _look_in(self, name: str) -> None:
+        with self._alone():
+            job = self._at_the_provider(name, create=False)
+            if job is not None:
+                batch = self.counter.look(job.provider_id)
+                if batch.status in CLOSED:
+                    self._keep(job, batch)
+
+    def _at_the_provider(self, name: str, *, create: bool) -> BatchJob | None:
+        """The job with the provider's id; None where it is over or never was created."""
+        job = next((job for job in self._jobs() if job.name == name), None)
+        if job is None or job.provider_id:
+            return job
+        note = job.note or {}
+        id = self.counter.find(name, note["since"])
+        if id is None and create and "file" in note:
+            id = self.counter.create(name, note["file"], note["since"])
+        if id is None:
+            self.journal.end_batch(name).result()
+            return None
+        return self._created(job, id)
 
     def _wait_for(self, jobs: Sequence[BatchJob]) -> None:
         """Look until every job is closed, and keep what each brought."""
@@ -236,11 +255,13 @@ class _Errand:
         while left:
             for job in list(left):
                 batch = self.counter.look(job.provider_id)
-                counts = batch.request_counts
-                done[job.name] = counts.completed + counts.failed if counts else 0
+                if batch.request_counts:
+                    answered = batch.request_counts.completed / max(1, len(job.requests))
+                    done[job.name] = int(answered * sum(map(len, job.requests.values())))
                 if batch.status in CLOSED:
                     with self._alone():
                         self._keep(job, batch)
+                    self._or_useless(batch)
                     left.remove(job)
             self._show(done.total())
             if left:
@@ -262,7 +283,8 @@ class _Errand:
         for intent in waiting.values():
             why = f"the batch was {batch.status} without a line for it"
             if batch.status == "completed":
-                self.journal.doubt(intent)  # it may have been answered under another's name
+                # It may have been answered under another's name.
+                self.writing.append(self.journal.doubt(intent))
                 if self.desk.tally:
                     self.desk.tally.in_doubt += 1
                     self.desk.tally.paid(intent.worst)
@@ -270,7 +292,12 @@ class _Errand:
                 why = "the batch was cancelled at the provider before it was answered"
                 self._fail(intent.keys, why)
             self._unanswered(intent, why)
+        while self.writing:
+            self.writing.pop().result()  # no answer may be lost before the job is forgotten
         self.journal.end_batch(job.name).result()
+
+    def _or_useless(self, batch: Batch) -> None:
+        """Raise where asking on in this way makes no sense."""
         if self.ignored_n:
             raise InputError(
                 f"The endpoint {self.desk.endpoint.url} ignored n: fewer answers came back than "
@@ -302,9 +329,10 @@ class _Errand:
             self._unanswered(intent, said)
         elif status == 400 and "content_filter" in (error.get("code") or ""):
             reply = Reply("", "filtered", said)
-            self.journal.settle(intent, dict.fromkeys(intent.keys, reply), Usage())
+            kept = dict.fromkeys(intent.keys, reply)
+            self.writing.append(self.journal.settle(intent, kept, Usage()))
         else:
-            self.journal.release(intent, reason=said, for_good=True)
+            self.writing.append(self.journal.release(intent, reason=said, for_good=True))
             self._fail(intent.keys, said)
 
     def _keep_answer(self, intent: Intent, read: Read) -> None:
@@ -321,14 +349,15 @@ class _Errand:
                 replace(r, text=self.desk.endpoint.without_key(r.text)) for r in read.replies
             ]
         self.ignored_n = self.ignored_n or len(replies) < len(intent.keys)
-        self.journal.settle(intent, dict(zip(intent.keys, replies, strict=False)), paid)
+        kept = dict(zip(intent.keys, replies, strict=False))
+        self.writing.append(self.journal.settle(intent, kept, paid))
         if self.desk.tally:
             self.desk.tally.paid(paid)
             self.desk.tally.answered_by[read.model or "unnamed"] += 1
 
     def _unanswered(self, intent: Intent, why: str) -> None:
         """It may be asked again."""
-        self.journal.release(intent, reason=why)
+        self.writing.append(self.journal.release(intent, reason=why))
         self.reasons.update(dict.fromkeys(intent.keys, why))
 
 
