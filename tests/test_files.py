@@ -6,6 +6,9 @@ import csv
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -287,6 +290,19 @@ def test_a_data_set_by_its_id_from_a_folder(tmp_path, monkeypatch):
     assert "train" in caught.value.hint
     with pytest.raises(InputError, match="cannot be read"):
         list(read_records(f"hub:{tmp_path}/none"))
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do():
+    code = (
+        "from veneer.errors import InputError\nfrom veneer.files import read_records\n"
+        "try: list(read_records('hub:nobody/nothing@main:train'))\n"
+        "except InputError as error: print(error)"
+    )
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "hf_secretsecret"}
+    done = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True, text=True)
+    assert "hub:nobody/nothing@main:train cannot be read" in done.stdout
+    assert "download the file and give its path" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
 
 
 def drain(records, into):
