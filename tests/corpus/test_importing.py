@@ -181,6 +181,16 @@ def test_no_json_crashes_and_every_record_is_a_row(tmp_path_factory, values):
         assert bool(row["text"]) == bool(row["reason"])
 
 
+def test_nesting_of_any_depth_does_not_crash(tmp_path):
+    path = tmp_path / "deep.jsonl"
+    depths = range(880, 1010, 3)
+    lines = [f'{{"messages": {"[" * k}"\\ud83d"{"]" * k}}}' for k in depths]
+    path.write_text("\n".join([json.dumps(GOOD), *lines]))
+    rows = [row for batch in read_batches(path) for row in batch.to_pylist()]
+    assert len(rows) == 1 + len(depths)
+    assert all(row["reason"] and row["text"] for row in rows[1:])
+
+
 # ---- profiles ---------------------------------------------------------------------------------
 
 

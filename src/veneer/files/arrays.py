@@ -13,14 +13,13 @@ from itertools import islice
 
 from veneer.errors import InputError
 from veneer.files.values import (
-    HALVES,
     Record,
     Scanner,
     Unreadable,
     first_value,
     parsed,
     shown,
-    whole_characters,
+    without_halves,
 )
 
 LONGEST = 256_000_000
@@ -34,7 +33,6 @@ _BETWEEN = re.compile(r"[\s,\ufeff]*")
 _OPENING = re.compile(r'[,\n]\s*(?=\{\s*("(?:[^"\\]|\\.){0,80}")\s*:)')
 _FOLLOWS = re.compile(r'\s*(,\s*[\[{"]|,?\s*\]|\Z)')
 _WORD_END = re.compile(r"[,\]\n]")
-_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -146,10 +144,11 @@ def _entry(text: _Window, at: str, begins: str) -> _Entry:
 def _whole(raw: str, value: object, end: int) -> _Entry:
     if shown(raw) != raw:
         return _Entry(end, broken="not UTF-8")
-    if _ESCAPED.search(raw):
-        value, halved = whole_characters(value)
-        return _Entry(end, value, mended=HALVES if halved else "")
-    return _Entry(end, value)
+    try:
+        value, mended = without_halves(raw, value)
+    except Unreadable as error:
+        return _Entry(end, broken=str(error))
+    return _Entry(end, value, mended=mended)
 
 
 def _mended(raw: str, end: int) -> _Entry:
