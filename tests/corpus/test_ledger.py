@@ -191,7 +191,7 @@ teachers:
 def test_a_broken_terms_file_is_named(tmp_path, text):
     own = tmp_path / "own.yaml"
     own.write_text(text, "utf-8")
-    with pytest.raises(InputError, match="own.yaml"):
+    with pytest.raises(InputError, match=r"own\.yaml"):
         ledger({}, own)
 
 

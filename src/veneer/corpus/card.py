@@ -154,9 +154,9 @@ def _diversity(stats: Stats) -> str:
         "Diversity",
         _table(("what", "value"), rows),
         "For each user query, the sentence BLEU of the most similar other query: lower is more "
-        "diverse. The imitation paper (§3) reports a mean of 8 % for its broad mixture of about "
-        "90,000 queries and 61 % for Super-NaturalInstructions. The figure grows with the number "
-        "of queries compared, so only sets of equal size compare.",
+        "diverse. The imitation paper (§3) reports a mean of 8 % for ShareGPT-Mix, some "
+        "90,000 dialogues, and 61 % for as many examples of Super-NaturalInstructions. The figure "
+        "grows with the number of queries compared: only sets of equal size compare.",
     )
 
 
