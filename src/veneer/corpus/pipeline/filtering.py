@@ -32,8 +32,8 @@ def filters(settings: Curation) -> list[tuple[str, Callable[[pa.RecordBatch], An
     """Name and function of each row filter that is on."""
     chain: list[tuple[str, Callable[[pa.RecordBatch], Any]]] = []
     if settings.language is not None:
-        wanted = {"language": settings.language, "confidence": settings.confidence}
-        chain.append(("language", partial(keep_language, **wanted)))
+        wanted, sure = settings.language, settings.confidence
+        chain.append(("language", partial(keep_language, language=wanted, confidence=sure)))
     if settings.identity:
         chain.append(("identity", partial(reject_identity, extra=settings.identity_patterns)))
     if settings.refusals:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROWS = 1000
 """Records of a part."""
 
+
 def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
     """A batch after every filter that looks at one row at a time, with the keys of its rows.
 
