@@ -41,6 +41,7 @@ def array_entries(pieces: Iterator[str], *, wrapped: bool = False) -> Iterator[R
     text = _Window(pieces)
     begins = ""
     number = 0
+    was_broken = False
     while text.skip_to_entry():
         if text.buffer[text.at] == "]":
             yield from _after(text, number, wrapped)
@@ -53,13 +54,15 @@ def array_entries(pieces: Iterator[str], *, wrapped: bool = False) -> Iterator[R
             raw = text.buffer[text.at : end]
             begins = begins or _first_field(raw)
             text.at = end
+            was_broken = False
             yield _read(at, value, raw)
             continue
         end = _resumes(text, begins or _first_field(text.buffer[text.at :][:200]), found[1])
         raw = text.buffer[text.at : end].rstrip().rstrip(",")
         text.at = end
+        was_broken = True
         yield Record(at, broken=why, text=shown(raw))
-    if not wrapped:
+    if not wrapped and not was_broken:
         yield Record(f"entry {number + 1}", broken="not JSON: the list breaks off")
 
 

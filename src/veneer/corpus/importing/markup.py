@@ -30,6 +30,9 @@ INSIDE = TOP | {
     "tbody", "td", "th", "thead", "tr", "button", "div",
 }  # fmt: skip
 
+GIVEN = {"href", "title", "src", "alt", "class", "start", "align", "target", "rel"}
+"""Attributes that Markdown renderers write."""
+
 
 def as_markdown(turns: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:
     """Turns (role, content) with HTML contents as Markdown, and how many were converted."""
@@ -58,6 +61,10 @@ def markdown(html: str) -> str:
     from markdownify import MarkdownConverter
 
     soup = BeautifulSoup(html, "html.parser")
+    if (as_typed := _RENDERED.match(html)) and as_typed[1] != "markdown":
+        for line_break in soup.find_all("br"):
+            line_break.replace_with("\n")
+        return soup.get_text().strip()
     for block in soup.find_all("pre"):
         _only_code(soup, block)
     for button in soup.find_all("button"):
@@ -105,8 +112,8 @@ def _only_rendered(content: str) -> bool:
     names = {getattr(node, "name", None) for node in top}
     if not names <= TOP or not names & {"p", "ol", "ul"}:
         return False
-    inside = {tag.name for node in top for tag in node.find_all(True)}
-    return inside <= INSIDE
+    tags = [tag for node in top for tag in [node, *node.find_all(True)]]
+    return {tag.name for tag in tags} <= INSIDE and {a for tag in tags for a in tag.attrs} <= GIVEN
 
 
 def _top_level(content: str) -> list[Any]:
