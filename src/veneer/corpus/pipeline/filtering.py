@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from veneer.corpus.categories import tag_categories
 from veneer.corpus.filters import keep_language, reject_identity, reject_keywords, reject_refusals
 from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.splitting import split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +51,6 @@ def pieces(batch: pa.RecordBatch, settings: Curation) -> pa.RecordBatch:
     """The batch with conversations of more words than `settings.split` in pieces."""
     if settings.split is None:
         return batch
-    from veneer.corpus.splitting import split
-
     return split(batch, settings.split)
 
 
