@@ -10,6 +10,8 @@ class Teller:
     once is answered again for nothing, like behind a journal.
     """
 
+    seeded = True
+
     def __init__(self, say, budget=None, name="teller"):
         self.say, self.budget, self.name = say, budget, name
         self.paid = {}

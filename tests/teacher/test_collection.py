@@ -44,7 +44,7 @@ def test_a_collection_is_complete_whatever_became_of_its_prompts(tmp_path):
     facts = about(tmp_path / "out")
     assert facts["outcomes"] == {"answered": 4, "failed": 2}
     assert facts["complete"] is True
-    assert facts["spending"] == {"requests": 6}
+    assert facts["spending"] == {"this_run": {"requests": 6}}
     assert facts["pool"]["repeats"] == 1
     assert {**facts, "out": told["out"], "text": told["text"]} == {
         **told,
@@ -117,14 +117,18 @@ def test_another_collections_folder_is_refused_with_what_differs(tmp_path):
 def test_a_real_model_on_this_machine_is_a_teacher_too(tmp_path, chatty):
     path = prompts(tmp_path / "p.jsonl", ["who ran", "who sat", "who flew"])
     model = LocalModel.load(chatty)
+    asked = ["who ran", "who sat", "who flew"]
+    how = {"max_new_tokens": 6, "temperature": 0.7}
+    # With a seed the k-th sample is asked with seed + k; without, all in one go.
     told = collect_files(path, model, tmp_path / "out", samples=3, max_new_tokens=6, seed=2)
-    said = model.answer(
-        ["who ran", "who sat", "who flew"] * 3, max_new_tokens=6, temperature=0.7, seed=2
-    )
-    rows = answers(tmp_path / "out")
-    for k, one in enumerate(said):
-        row = rows[3 * (k % 3) + k // 3]
-        assert (row.sample, row.text) == (k // 3, one.text.strip())
+    said = [one for k in range(3) for one in model.answer(asked, seed=2 + k, **how)]
+    collect_files(path, model, tmp_path / "free", samples=3, max_new_tokens=6)
+    free = model.answer(asked * 3, **how)
+    for out, wanted in (("out", said), ("free", free)):
+        rows = answers(tmp_path / out)
+        for k, one in enumerate(wanted):
+            row = rows[3 * (k % 3) + k // 3]
+            assert (row.sample, row.text) == (k // 3, one.text.strip())
     assert told["complete"] is True
     assert told["answers"] == 9
     assert told["spending"] == {}

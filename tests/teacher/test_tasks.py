@@ -189,7 +189,7 @@ def test_templates_and_seeds_that_are_not_there(tmp_path):
     with pytest.raises(InputError, match="holds no template"):
         load_task(str(tmp_path / "y.yaml"))
     path = tmp_path / "seeds.jsonl"
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="No such file"):
         read_seeds(path, NQ)
     path.write_text('{"question": "a", "answer": "b"}\n' * 9)
     with pytest.raises(InputError, match="has 1 seed pairs; a request shows 5"):

@@ -37,7 +37,10 @@ class LocalModel:
         context: tokens that prompt and answer may have together.
         is_chat: whether `answer` asks in the model's chat template.
         work: tokens computed by `loglikelihoods`, beside the naive count.
+        seeded: what it answers follows from the seed that it is asked with.
     """
+
+    seeded = True
 
     def __init__(
         self,

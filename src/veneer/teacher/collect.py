@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from veneer.errors import InputError, StepFailed
-from veneer.models.asking import Ask, Model, Reply
+from veneer.models.asking import Ask, Model, Progress, Reply
+from veneer.models.opening import model_of
 from veneer.records import Answer, Prompt, read_rows, write_rows
 from veneer.steps import Job
 from veneer.teacher.pool import unique_prompts
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 def collect(job: Job) -> None:
-    """Step: a local model's answers to a pool of prompts.
+    """Step: a model's answers to a pool of prompts.
 
-    inputs: `model` a Hugging Face model folder; `prompts` a file of Prompt rows, or a folder
-        with prompts.jsonl.
+    inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
+        `veneer.models.opening.model_of`); `prompts` a file of Prompt rows, or a folder with
+        prompts.jsonl.
     params: see `collect_from`. Writes answers.jsonl.
     """
-    from veneer.models.local import LocalModel
-
-    collect_from(job, LocalModel.load(job.inputs["model"]))
+    with model_of(job) as model:
+        collect_from(job, model)
 
 
 def collect_from(job: Job, model: Model) -> None:
@@ -33,8 +31,8 @@ def collect_from(job: Job, model: Model) -> None:
 
     inputs: `prompts` a file of Prompt rows, or a folder with prompts.jsonl.
     params: `name` (what the answers are signed with), `samples` (answers to each prompt),
-        `temperature`, `seed`, `max_new_tokens` (tokens), optional `shard` [i, k]: only prompts
-        i, i + k, i + 2k, ….
+        `temperature`, `max_new_tokens` (tokens), optional `seed` and `shard` [i, k]: only
+        prompts i, i + k, i + 2k, ….
     Writes answers.jsonl (Answer rows: all first samples in the prompts' order, then all second
     ones). A prompt that occurs twice in the pool is asked once. Whether an answer is a refusal
     in words is for measuring to say; here it counts as answered.
@@ -52,7 +50,7 @@ def collect_from(job: Job, model: Model) -> None:
         name=job.params["name"],
         samples=samples,
         temperature=job.params["temperature"],
-        seed=job.params["seed"],
+        seed=job.params.get("seed"),
         max_new_tokens=job.params["max_new_tokens"],
         progress=lambda done, total: job.progress(done, total, "answers"),
     )
@@ -70,31 +68,47 @@ def collected(
     prompts: Sequence[Prompt],
     *,
     name: str = "",
-    samples: int = 1,
-    temperature: float,
-    seed: int = 0,
+    samples: int | Sequence[int] = 1,
+    temperature: float | None,
+    seed: int | None = None,
     max_new_tokens: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Answer]:
     """`samples` answers to each prompt, sample by sample, signed `name` (default: the model's).
 
     The first samples are the same however many samples are asked for. Every reply is a row with
     its outcome; what was not asked because a budget ended is in no row, so that fewer than
     samples × prompts come back.
+
+    Args:
+        samples: how many, or which ones.
+        temperature: None leaves it to the model.
+        seed: None leaves it to the model. An endpoint that honours a seed may answer equal
+            requests alike, so several samples in one call want none.
     """
-    asked = [(prompt, sample) for sample in range(samples) for prompt in prompts]
+    numbers = range(samples) if isinstance(samples, int) else samples
+    asked = [(prompt, sample) for sample in numbers for prompt in prompts]
     said = model.ask(
         [Ask.of(prompt.text, sample) for prompt, sample in asked],
         max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
         progress=progress,
+        **given(temperature=temperature, seed=seed),
     )
     return [
         answer_row(prompt, sample, name or model.name, reply)
         for (prompt, sample), reply in zip(asked, said, strict=True)
         if reply is not None
     ]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None: a model keeps its own value for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def seed_for(model: Model, seed: int) -> int | None:
+    """The seed to ask with: none for an endpoint, where equal requests are to differ."""
+    return seed if getattr(model, "seeded", False) else None
 
 
 def answer_row(prompt: Prompt, sample: int, name: str, reply: Reply) -> Answer:

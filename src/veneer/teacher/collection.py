@@ -24,6 +24,7 @@ from veneer.teacher.folder import (
     publish_facts,
     publish_rows,
     spending,
+    spent_in_words,
     stopped,
 )
 from veneer.teacher.pool import Pool, read_pool
@@ -39,9 +40,9 @@ def collect_files(
     out: Path,
     *,
     samples: int = 1,
-    temperature: float = 0.7,
+    temperature: float | None = 0.7,
     max_new_tokens: int = 512,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Ask a model every prompt of some files and keep its answers in a folder.
@@ -50,6 +51,10 @@ def collect_files(
     of the files that are no prompt) and collection.json: `settings`, `pool` (where the prompts
     came from), `answers`, `outcomes` (answers by outcome), `not_asked`, `complete` and
     `spending`. First samples are asked before second ones.
+
+    Args:
+        temperature: None leaves it to the model, as some demand.
+        seed: None leaves it to the model; the k-th sample is asked with `seed` + k.
 
     Returns:
         The facts of collection.json, `out` and `text` for people.
@@ -71,15 +76,20 @@ def collect_files(
         _covers(pool, samples, out / ANSWERS)
         if not (out / ABOUT).exists():
             publish_facts(out / ABOUT, settings, {"complete": False})
-        answers = collected(
-            model,
-            pool.prompts,
-            samples=samples,
-            temperature=temperature,
-            seed=seed,
-            max_new_tokens=max_new_tokens,
-            progress=progress,
-        )
+        answers: list[Answer] = []
+        passes = [range(samples)] if seed is None else [range(k, k + 1) for k in range(samples)]
+        for numbers in passes:
+            answers += collected(
+                model,
+                pool.prompts,
+                samples=numbers,
+                temperature=temperature,
+                seed=None if seed is None else seed + numbers.start,
+                max_new_tokens=max_new_tokens,
+                progress=progress,
+            )
+            if len(answers) < len(pool.prompts) * numbers.stop:
+                break  # a budget ended
         place = {prompt.id: k for k, prompt in enumerate(pool.prompts)}
         answers.sort(key=lambda answer: (place[answer.prompt_id], answer.sample))
         publish_rows(out / ANSWERS, answers)
@@ -142,9 +152,7 @@ def _text(facts: dict[str, Any], out: Path, model: Model, pool: Pool) -> str:
             + (", …" if len(pool.broken) > 1 else "")
             + f"); see {out / BROKEN}."
         )
-    told = facts["spending"].get("text")
-    if told:
-        lines.append(str(told))
+    lines += spent_in_words(facts["spending"])
     if not facts["complete"]:
         lines.append(
             f"Stopped: {stopped(model)}. {counted(facts['not_asked'], 'answer')} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,31 @@ def publish_text(path: Path, text: str) -> None:
 
 
 def spending(model: Any) -> dict[str, Any]:
-    """What a model says it spent; empty for one that costs nothing."""
-    report = getattr(model, "report", None)
-    return dict(report()) if callable(report) else {}
+    """What a model says it took: in this run and, where it keeps accounts, in all runs.
+
+    Empty for a model that costs nothing.
+    """
+    found: dict[str, Any] = {}
+    for name, key in (("report", "this_run"), ("spent", "all_runs")):
+        ask = getattr(model, name, None)
+        if callable(ask):
+            told = ask()
+            found[key] = asdict(told) if is_dataclass(told) else dict(told)  # type: ignore[arg-type]
+    return found
+
+
+def spent_in_words(found: Mapping[str, Any]) -> list[str]:
+    """A line on what was spent, where a model says so."""
+    total = found.get("all_runs") or found.get("this_run") or {}
+    usd, run = total.get("usd"), found.get("this_run") or {}
+    if not total:
+        return []
+    tokens = sum(int(total.get(f"{kind}_tokens") or 0) for kind in ("prompt", "completion"))
+    cost = "a price is not known" if usd is None or run.get("unpriced") else f"{usd:.4f} USD"
+    line = f"Spent so far: {cost}, {tokens:,} tokens"
+    if run.get("from_journal"):
+        line += f"; {counted(run['from_journal'], 'answer')} had been paid for before"
+    return [f"{line}."]
 
 
 def stopped(model: Any) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError
+from veneer.files import read_records
 from veneer.teacher.parsing import CUT_OFF, NEITHER, Broken, parse
-from veneer.teacher.rows import rows_of
 from veneer.teacher.tasks import Side, Task
 
 SHORTEST, LONGEST = 4, 150
@@ -90,11 +90,12 @@ def read_seed_tasks(path: Path, fewest: int) -> list[SeedTask]:
         InputError: a row has no instruction, or there are fewer than a request shows.
     """
     tasks: list[SeedTask] = []
-    for number, row in rows_of(path):
-        found: Any = row.get("instruction") if isinstance(row, Mapping) else None
+    for record in read_records(path):
+        row = record.value if isinstance(record.value, Mapping) else {}
+        found: Any = row.get("instruction")
         if not isinstance(found, str) or not found.strip():
             raise InputError(
-                f"{path}, line {number}: not a seed task.",
+                f"{path}, {record.at}: not a seed task.",
                 'Write each line as {"instruction": "…", "input": "…", "output": "…"}.',
             )
         instances = row.get("instances")

@@ -14,6 +14,7 @@ occurs twice is asked once; every occurrence is counted under its own source.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError
+from veneer.files import HUB, name_of, read_records
 from veneer.records import Dropped, Prompt
-from veneer.teacher.rows import Unreadable, rows_of
 
 TEXTS = ("text", "prompt", "question", "query")
 TURNS = ("messages", "turns", "conversations")
@@ -73,17 +74,18 @@ def read_pool(*paths: Path) -> Pool:
     pool = Pool()
     seen: set[str] = set()
     for path in paths:
-        for place, value in rows_of(path):
+        source = stem_of(path)
+        for record in read_records(path):
             pool.rows += 1
-            origin = f"{path.name}:{place}"
-            source = path.name.split(".")[0]
-            if isinstance(value, Unreadable):
-                pool.broken.append(_dropped(value.reason, origin, source, value.text))
+            origin = f"{Path(path).name}:{record.at.split()[-1]}"
+            if record.broken:
+                pool.broken.append(_dropped(record.broken, origin, source, record.text))
                 continue
             try:
-                prompt = _prompt(value, source)
+                prompt = _prompt(record.value, source)
             except _NoPrompt as reason:
-                pool.broken.append(_dropped(str(reason), origin, source, str(value)))
+                text = json.dumps(record.value, ensure_ascii=False)
+                pool.broken.append(_dropped(str(reason), origin, source, text))
                 continue
             pool.asked_of[prompt.source, prompt.licence] += 1
             if prompt.id in seen:
@@ -99,6 +101,12 @@ def read_pool(*paths: Path) -> Pool:
             'Write one prompt a line, as text or as {"text": "…"}.',
         )
     return pool
+
+
+def stem_of(path: str | Path) -> str:
+    """What a file is called without its endings; of a data set of the hub its whole id."""
+    name = name_of(path)
+    return name if str(path).startswith(HUB) else name.split(".")[0]
 
 
 def unique_prompts(prompts: Iterable[Prompt]) -> list[Prompt]:

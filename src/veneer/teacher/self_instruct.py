@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from veneer.models.asking import Ask, Model, Reply
 from veneer.records import Dialogue, Dropped, Message
+from veneer.teacher.collect import given, seed_for
 from veneer.teacher.instructions import (
     Made,
     SeedTask,
@@ -151,7 +152,12 @@ def self_instruct(
         for text in texts[: requests - phase.requests]:
             asks.append(Ask.of(text, asked[text]))
             asked[text] += 1
-        replies = model.ask(asks, max_new_tokens=max_new_tokens, temperature=heat, seed=round_seed)
+        replies = model.ask(
+            asks,
+            max_new_tokens=max_new_tokens,
+            temperature=heat,
+            **given(seed=seed_for(model, round_seed)),
+        )
         for number, reply in enumerate(replies, phase.requests):
             if reply is None:
                 budget = False
@@ -243,7 +249,7 @@ def _instances(
         asks,
         max_new_tokens=max_new_tokens,
         temperature=temperature,
-        seed=seed,
+        **given(seed=seed_for(model, seed)),
         progress=None if progress is None else lambda n, of: progress(n, of, "examples"),
     )
     phase = grown.instances
@@ -253,12 +259,12 @@ def _instances(
         found, broken = parse_instances(reply.text, reply.outcome == "truncated")
         for reason, text in broken:
             phase.drop(reason, text, origin)
-        for k, (given, said) in enumerate(found):
+        for k, (what, said) in enumerate(found):
             if k:
-                phase.drop("a second example", f"Input: {given}\nOutput: {said}", origin)
+                phase.drop("a second example", f"Input: {what}\nOutput: {said}", origin)
             else:
                 phase.kept += 1
-                grown.made.append(Made(instruction, given, said, origin))
+                grown.made.append(Made(instruction, what, said, origin))
     return all(reply is not None for reply in replies)
 
 

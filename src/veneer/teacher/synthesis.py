@@ -19,6 +19,7 @@ from veneer.teacher.folder import (
     publish_rows,
     publish_text,
     spending,
+    spent_in_words,
     stopped,
 )
 from veneer.teacher.instructions import read_seed_tasks
@@ -51,7 +52,7 @@ def synthesize_files(
     template: str | Mapping[str, Any] | Task = "nq",
     values: Mapping[str, str] = {},
     requests: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = 1.0,
     max_new_tokens: int = 1024,
     seed: int = 0,
     progress: Progress | None = None,
@@ -199,9 +200,7 @@ def _text(facts: dict[str, Any], out: Path, model: Model, dropped: int) -> str:
         f"{counted(requests, 'request')} to {model.name}; {counted(dropped, 'part')} dropped, each "
         f"with its reason in {out / DROPPED}."
     ]
-    told = facts["spending"].get("text")
-    if told:
-        lines.append(str(told))
+    lines += spent_in_words(facts["spending"])
     if facts["ended_by"] == "requests":
         lines.append(
             "The cap on requests ended it. To go on, type the same command with a larger "

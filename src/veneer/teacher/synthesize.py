@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from veneer.models.asking import Ask, Model, Reply
+from veneer.models.opening import model_of
 from veneer.records import Dialogue, Dropped, Message, write_rows
 from veneer.steps import Job
+from veneer.teacher.collect import given, seed_for
 from veneer.teacher.parsing import parse
 from veneer.teacher.tasks import Pair, Task, enough, load_task, read_seeds
 
@@ -33,13 +35,13 @@ Progress = Callable[..., None]
 
 
 def synthesize(job: Job) -> None:
-    """Step: pairs of a task that resemble a few seeds, by a local model.
+    """Step: pairs of a task that resemble a few seeds.
 
-    inputs: `model` a Hugging Face model folder; see `synthesize_from` for the rest.
+    inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
+        `veneer.models.opening.model_of`); see `synthesize_from` for the rest.
     """
-    from veneer.models.local import LocalModel
-
-    synthesize_from(job, LocalModel.load(job.inputs["model"]))
+    with model_of(job) as model:
+        synthesize_from(job, model)
 
 
 def synthesize_from(job: Job, model: Model) -> None:
@@ -55,8 +57,8 @@ def synthesize_from(job: Job, model: Model) -> None:
     """
     params = job.params
     task = load_task(params.get("template") or "nq", params.get("values") or {})
-    given = job.inputs.get("seeds")
-    seeds = enough(task.pairs, task, task.name) if given is None else read_seeds(Path(given), task)
+    path = job.inputs.get("seeds")
+    seeds = enough(task.pairs, task, task.name) if path is None else read_seeds(Path(path), task)
     drawn = generate_pairs(
         model,
         seeds,
@@ -113,7 +115,7 @@ def generate_pairs(
     task: Task,
     count: int,
     requests: int,
-    temperature: float = 1.0,
+    temperature: float | None = 1.0,
     seed: int = 0,
     max_new_tokens: int = 256,
     progress: Progress | None = None,
@@ -137,7 +139,9 @@ def generate_pairs(
             asks.append(Ask.of(prompt, asked[prompt]))
             asked[prompt] += 1
         replies = model.ask(
-            asks, max_new_tokens=max_new_tokens, temperature=temperature, seed=round_seed
+            asks,
+            max_new_tokens=max_new_tokens,
+            **given(temperature=temperature, seed=seed_for(model, round_seed)),
         )
         first = drawn.requests
         for number, reply in enumerate(replies, first):

@@ -27,7 +27,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from veneer.errors import InputError
-from veneer.teacher.rows import Unreadable, rows_of
+from veneer.files import read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
 BUILT_IN = tuple(sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
@@ -157,12 +157,12 @@ def read_seeds(path: Path, task: Task) -> list[Pair]:
     """
     pairs: list[Pair] = []
     names = (task.input.field, task.output.field)
-    for number, row in rows_of(path):
-        fields = row if isinstance(row, Mapping) and not isinstance(row, Unreadable) else {}
+    for record in read_records(path):
+        fields = record.value if isinstance(record.value, Mapping) else {}
         found = [fields.get(name) for name in names]
         if not all(isinstance(text, str | int | float) and str(text).strip() for text in found):
             raise InputError(
-                f"{path}, line {number}: not a seed pair.",
+                f"{path}, {record.at}: not a seed pair.",
                 f'Write each line as {{"{names[0]}": "…", "{names[1]}": "…"}}.',
             )
         pairs.append((str(found[0]), str(found[1])))
