@@ -61,7 +61,7 @@ class Curation(Options):
     keyword_patterns: tuple[str, ...] = ()
     keywords_in: Literal["queries", "answers", "both"] = "both"
     dedup: Dedup = "query"
-    sameness: Sameness = "folded"
+    sameness: Sameness = "exact"
     near_duplicates: float | None = Field(default=None, gt=0, le=1)
     decontaminate: Decontamination = Decontamination()
     categories: bool = True
