@@ -13,13 +13,9 @@ strings in, scores out. Each larger size runs in a process of its own, whose pea
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import re
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path

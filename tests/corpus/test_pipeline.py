@@ -49,7 +49,9 @@ words = st.sampled_from(
 )
 records = st.one_of(
     st.lists(words, max_size=6).map(lambda texts: talk(*texts)),
-    st.lists(words, max_size=4).map(lambda texts: {"conversations": talk("a", *texts)["conversations"][1:]}),
+    st.lists(words, max_size=4).map(
+        lambda texts: {"conversations": talk("a", *texts)["conversations"][1:]}
+    ),
     words.map(lambda text: {"instruction": text, "output": "x"}),
     st.sampled_from(
         [
@@ -135,7 +137,11 @@ def test_pieces_of_a_conversation_share_its_fate(tmp_path):
         "talks.jsonl:2",
         "talks.jsonl:2#2",
     ]
-    assert [row.origin for row in dropped] == ["talks.jsonl:3", "talks.jsonl:3#2", "talks.jsonl:3#3"]
+    assert [row.origin for row in dropped] == [
+        "talks.jsonl:3",
+        "talks.jsonl:3#2",
+        "talks.jsonl:3#3",
+    ]
     assert {row.reason for row in dropped} == {"a query met before"}
     assert (stats["records"], stats["split_off"]) == (3, 5)
 
