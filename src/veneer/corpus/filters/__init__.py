@@ -1,0 +1,22 @@
+"""Filters of one batch: each marks what it rejects in `reason`, none removes or moves a row."""
+
+from veneer.corpus.filters.answers import (
+    answers_with_identity,
+    answers_with_refusal,
+    reject_identity,
+    reject_refusals,
+)
+from veneer.corpus.filters.keywords import compiled, reject_keywords
+from veneer.corpus.filters.language import keep_language, language_of, tag_language
+
+__all__ = [
+    "answers_with_identity",
+    "answers_with_refusal",
+    "compiled",
+    "keep_language",
+    "language_of",
+    "reject_identity",
+    "reject_keywords",
+    "reject_refusals",
+    "tag_language",
+]
