@@ -72,6 +72,8 @@ def test_no_text_has_no_language_and_is_kept():
     assert reasons(keep_language(empty)) == [""] * 5
     assert language_of("") == ("", 0.0)
     assert language_of("12 + 30 = 42") == ("", 0.0)
+    assert language_of("xxxxxxxx") == ("", 0.0)
+    assert tag_language(batch(["xxxxxxxx"]), confidence=0.0)["language"].to_pylist() == [""]
 
 
 def test_an_unsure_query_is_settled_by_its_answer():
