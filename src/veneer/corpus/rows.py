@@ -20,18 +20,25 @@ if TYPE_CHECKING:
 def schema() -> pa.Schema:
     """Columns of a batch.
 
-    messages: turns {"role", "content"}; empty where the record could not be read as a dialogue.
+    messages: turns {"role", "content"}; of a record that is no dialogue the turns as they were
+        read, empty where there were none to read.
     text: the record as it was read, where it is no dialogue; else "".
     reason: why the row is rejected; "" while it is kept.
     trimmed: turns cut off it, each "reason\\ttext".
+    notes: what importing changed without losing anything, one note each time.
+    asked, starts: the first user turn and the first turn's role as they were read, before
+        anything was trimmed; "" where there is none.
     The others are as in `Dialogue`.
     """
     import pyarrow as pa
 
     turn = pa.struct([("role", pa.string()), ("content", pa.string())])
     texts = ["origin", "source", "teacher", "licence", "category", "language", "text", "reason"]
+    texts += ["asked", "starts"]
+    lists = ["trimmed", "notes"]
     return pa.schema(
-        [("messages", pa.list_(turn)), ("trimmed", pa.list_(pa.string()))]
+        [("messages", pa.list_(turn))]
+        + [(name, pa.list_(pa.string())) for name in lists]
         + [(name, pa.string()) for name in texts]
     )
 
@@ -41,7 +48,7 @@ def batch_of(rows: Iterable[dict[str, Any]]) -> pa.RecordBatch:
     import pyarrow as pa
 
     blank: dict[str, Any] = {field.name: "" for field in schema()}
-    blank |= {"messages": [], "trimmed": []}
+    blank |= {"messages": [], "trimmed": [], "notes": []}
     return pa.RecordBatch.from_pylist([{**blank, **row} for row in rows], schema=schema())
 
 
