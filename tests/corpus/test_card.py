@@ -135,6 +135,14 @@ def test_the_ledger_with_its_verdict_and_what_it_is_not():
     assert card({**STATS, "ledger": list(LEDGER)}) == text
 
 
+def test_how_it_was_made_leaves_out_what_was_not_set():
+    text = card({"settings": {"dedup": "query", "split": None, "keywords": [], "identity": False}})
+    rows = {row["setting"]: row["value"] for row in table(text, "How it was made")}
+    assert rows == {"dedup": "query", "identity": "False"}
+    assert "veneer curate a.json --out corpus" in section(card(STATS), "How it was made")
+    assert "## How it was made" not in card({"settings": {"split": None}})
+
+
 def test_what_is_not_known_is_said():
     limits = section(card(STATS), "What is not known")
     assert "Rows of no known language: 40." in limits

@@ -83,7 +83,14 @@ def test_the_names_are_those_of_table_5():
     assert sum(PAPER.values()) == 99
 
 
-def test_language_comes_from_its_column_and_unknown_is_taken_for_english():
+def test_another_script_is_not_english_where_no_language_is_known():
+    assert category_of("使用 JavaScript 开发浏览器游戏") == "Non-English"
+    assert category_of("Напиши рассказ о зиме") == "Non-English"
+    assert category_of("使用 JavaScript 开发浏览器游戏", "en") == "Coding"
+    assert category_of("Translate 你好 to English") == "Rewrite"
+
+
+def test_language_comes_from_its_column():
     rows = batch("Hola, ¿qué tal?", "Hello!", "Hello!", "…", language=["es", "en", "", "es"])
     found = tag_categories(rows)["category"].to_pylist()
     assert found == ["Non-English", "Chat", "Chat", "Invalid"]

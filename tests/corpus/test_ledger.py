@@ -151,6 +151,10 @@ def test_what_is_said_before_training():
         "and add them to a terms file.",
     ]
     assert conflicts(ledger({("oasst1", "", ""): 5})) == []
+    assert conflicts(ledger({("hc3", "", ""): 1})) == [
+        "The corpus mixes 1 record whose teacher forbids training competing models "
+        "(chatgpt; from hc3)."
+    ]
 
 
 def test_a_file_of_the_user_extends_and_overrides(tmp_path):

@@ -53,7 +53,8 @@ def card(stats: Stats) -> str:
     ledger: [LedgerLine, or one as a dict].
     identity, refusals: {pattern: rows}, counted and not rejected.
     unlabelled: {reason: rows}, rows whose category could not be settled.
-    settings: {name: value}; command: str; versions: {package: version}.
+    settings: {name: value}, those that are None or empty are left out; command: str;
+        versions: {package: version}.
     """
     title = str(stats.get("name") or "Imitation data")
     blocks = [f"---\n{_front_matter(stats)}---", f"# {_line(title)}"]
@@ -247,9 +248,9 @@ def _made(stats: Stats) -> str:
     if stats.get("command"):
         parts.append("\n".join(f"    {line}" for line in str(stats["command"]).splitlines()))
     for key, head in (("settings", "setting"), ("versions", "package")):
-        if stats.get(key):
-            parts.append(_table((head, "value"), stats[key].items()))
-    return _section("How it was made", "\n\n".join(parts))
+        given = [(k, v) for k, v in (stats.get(key) or {}).items() if v not in (None, "", [], {})]
+        parts.append(_table((head, "value"), given))
+    return _section("How it was made", "\n\n".join(filter(None, parts)))
 
 
 def _limits(stats: Stats) -> str:

@@ -122,8 +122,8 @@ def tag_categories(batch: pa.RecordBatch, overwrite: bool = False) -> pa.RecordB
     """Fill `category` by rules from the first query; a category that a row names already is kept.
 
     In this order, the first that fits counts: Invalid (no letter or digit, or the word "test"
-    alone), Non-English (by the `language` column: tag languages before; unknown is taken for
-    English), Coding (code, or words of programming), Summarization, Rewrite (translation too),
+    alone), Non-English (by the `language` column: tag languages before; where it is empty, by the
+    script alone), Coding (code, or words of programming), Summarization, Rewrite (translation too),
     Brainstorming (ideas, lists, suggestions), Chat (greetings, talk about the model, "I will
     explain …"), Generation (a text or a role is asked for), General QA (questions, and up to
     twelve words without a verb that asks: what people type into a search box). Rules look at
@@ -143,11 +143,17 @@ def category_of(query: str, language: str = "") -> str:
     text = query.strip()
     if not re.search(r"[^\W_]", text) or re.fullmatch(r"\W*test(?:ing)?\W*", text, re.IGNORECASE):
         return "Invalid"
-    if language not in ("", "en"):
+    if language not in ("", "en") or (not language and _in_another_script(text)):
         return "Non-English"
     if len(text) > 2 * EDGE:
         text = f"{text[:EDGE]}\n{text[-EDGE:]}"
     return next((name for name, pattern in RULES if pattern.search(text)), "")
+
+
+def _in_another_script(text: str) -> bool:
+    """Whether a third of the letters are beyond the Latin ones, which end at U+024F."""
+    letters = [letter for letter in text[: 2 * EDGE] if letter.isalpha()]
+    return 3 * sum(letter > "\u024f" for letter in letters) > len(letters)
 
 
 PROMPT = """Sort a query that somebody sent to a chat assistant into one of these categories.

@@ -179,7 +179,7 @@ def _forbidding(
         if getattr(line, purpose) == "forbidden":
             groups.setdefault(getattr(line, party), []).append(line)
     return [
-        (f"{who or 'not named'}; from {_sources(group)}", _records(group))
+        (f"{who.strip('()') or 'not named'}; from {_sources(group)}", _records(group))
         for who, group in sorted(groups.items())
     ]
 
