@@ -12,13 +12,13 @@ token buckets, sliding and fixed windows. What a server that says 429 lets throu
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SHARE = 0.985
-"""Of a limit, what is used."""
+from veneer.models.api.headers import number, span
+from veneer.models.api.trial import SHARE, Trial, period
+
 LOWER = 0.01
 """Share by which the rate falls at a 429 that comes though it is known; more if it comes soon."""
 SOON_SECONDS = 15.0
@@ -27,15 +27,6 @@ SLACK_SECONDS = 0.025
 LONG_SECONDS = 2.0
 """A server that takes nothing for longer than this keeps windows of a minute or so."""
 MINUTE = 60.0
-TRIAL_REQUESTS = 100
-TRIAL_SECONDS = 5.0, 20.0
-"""A rate is measured over so many accepted requests, and at least and at most so long."""
-PERIOD_SECONDS = 2.0
-"""A measurement looks at whole windows of a second: two at least."""
-MANY = 0.25
-"""Where more than this share is refused, the pace was far too fast to measure by."""
-OVERDRIVE = 1.1
-"""While a rate is measured, so much more is sent."""
 RAISE_SECONDS, RAISE_REQUESTS, RAISE = 60.0, 3000, 1.01
 """Without a 429 for so long and so many, a learned rate is tried a little higher."""
 
@@ -64,28 +55,6 @@ class Pace:
     def hold(self, until: float) -> None:
         """None before then."""
         self.next = max(self.next, until)
-
-
-@dataclass
-class Trial:
-    """A measurement by periods of seconds, each from `start` to `end`, at one rate each.
-
-    `through` requests went through in `seconds` since the server first refused some (`pressed`).
-    With `low` and `high` the rate is searched between them instead.
-    """
-
-    start: float
-    end: float
-    refused: list[float]
-    pressed: bool = False
-    through: int = 0
-    seconds: float = 0.0
-    before: float = 0.0
-    clean: float = 0.0
-    rose: bool = False
-    fell: bool = False
-    low: float = 0.0
-    high: float = 0.0
 
 
 class Limiter:
@@ -172,8 +141,8 @@ class Limiter:
             (self._requests, self._given[0], "requests"),
             (self._tokens, self._given[1], "tokens"),
         ):
-            limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
-            reset = _seconds(headers.get(f"x-ratelimit-reset-{what}"))
+            limit = number(headers.get(f"x-ratelimit-limit-{what}"))
+            reset = span(headers.get(f"x-ratelimit-reset-{what}"))
             if given or limit is None or limit <= 0 or (reset or 0.0) > MINUTE + 1:
                 continue
             told = limit / MINUTE * SHARE
@@ -279,7 +248,7 @@ class Limiter:
 
     def _begin(self, now: float, rate: float) -> None:
         """Start to measure, from a first guess."""
-        self._trial = Trial(now, now + max(PERIOD_SECONDS, 12 / rate), [])
+        self._trial = Trial(now, now + period(rate))
         self._set(now, rate)
 
     def _look(self, now: float) -> None:
@@ -297,76 +266,19 @@ class Limiter:
         """Look at a period that has ended: go on with another rate, or know the limit."""
         rate = self._requests.rate
         assert rate is not None
-        seconds = trial.end - trial.start
         through = bisect_left(self._sent, trial.end) - bisect_left(self._sent, trial.start)
         refused = sum(trial.start <= sent < trial.end for sent in trial.refused)
         if refused and not through:
             self._stall, self._trial, self._probe = trial.start, None, None
             self._hold(now + 0.5)
             return
-        if trial.high:
-            found = self._halve(trial, rate, refused)
-        else:
-            found = self._measure(trial, rate, through, refused, seconds)
-        if found is not None:
-            self._trial = None
-            self._set(now, found)
-            self._lowered = now
+        going, found = trial.next(rate, through, refused)
+        self._set(now, max(going, 1 / MINUTE))
+        if found:
+            self._trial, self._lowered = None, now
             return
-        trial.start, trial.end = now, now + max(PERIOD_SECONDS, 20 / (self.rate or 1.0))
+        trial.start, trial.end = now, now + period(self.rate or 1.0)
         trial.refused.clear()
-
-    def _measure(
-        self, trial: Trial, rate: float, through: int, refused: int, seconds: float
-    ) -> float | None:
-        """What goes through while slightly too much is sent; None while more must be seen."""
-        went = through / seconds
-        many = refused > MANY * (through + refused)
-        few = refused <= 0.06 * (through + refused)
-        if few and trial.before > 1.02 * rate:
-            trial.low, trial.high = rate, trial.before
-        elif many and rate < 1.2 * trial.clean:
-            trial.low, trial.high = trial.clean, rate
-        if trial.high:
-            self._requests.rate = (trial.low * trial.high) ** 0.5
-            return None
-        trial.clean = 0.0 if refused else rate
-        if not refused:
-            enough = went >= 0.8 * rate
-            rate *= (OVERDRIVE if trial.pressed else 1.5) if enough else 1.0
-            trial.through, trial.seconds = 0, 0.0
-        elif not trial.pressed or many:
-            trial.before = rate if trial.pressed else 0.0
-            trial.pressed, trial.through, trial.seconds = True, 0, 0.0
-            rate = OVERDRIVE * went
-        else:
-            trial.before = 0.0
-            trial.through += through
-            trial.seconds += seconds
-            rate = OVERDRIVE * trial.through / trial.seconds
-        self._requests.rate = max(rate, 1 / MINUTE)
-        enough = trial.through >= TRIAL_REQUESTS and trial.seconds >= TRIAL_SECONDS[0]
-        if enough or trial.seconds >= TRIAL_SECONDS[1]:
-            return trial.through / trial.seconds * SHARE
-        return None
-
-    def _halve(self, trial: Trial, rate: float, refused: int) -> float | None:
-        """A bucket that holds one request takes only every second of those that come a little too
-        soon (and all at once they come a little slower): search the highest rate without
-        refusals."""
-        if refused:
-            trial.high, trial.fell = rate, True
-        else:
-            trial.low, trial.rose = rate, True
-        if trial.high >= 1.02 * trial.low:
-            self._requests.rate = (trial.low * trial.high) ** 0.5
-            return None
-        if trial.rose and trial.fell:
-            return trial.low
-        self._requests.rate = trial.low / OVERDRIVE if trial.fell else trial.high * OVERDRIVE
-        trial.low = trial.high = trial.before = trial.clean = 0.0
-        trial.rose = trial.fell = False
-        return None
 
     # -- a rate that is known ---------------------------------------------------------------------
 
@@ -394,21 +306,3 @@ class Limiter:
                 self._set(now, self._requests.rate * RAISE)
                 self._raised = now
             self._since, self._lowered = 0, now
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-_PART = re.compile(r"([\d.]+)(ms|[dhms])")
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
-
-
-def _seconds(text: str | None) -> float | None:
-    """A duration such as "6m0s", "120ms" or "1.5"."""
-    if text is None or (plain := _number(text)) is not None:
-        return None if text is None else plain
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from veneer.errors import InputError
 from veneer.models.api.endpoint import Endpoint
+from veneer.models.api.headers import seconds_to_wait
 from veneer.models.api.reading import Read, read_completion
 
 if TYPE_CHECKING:
@@ -171,26 +170,6 @@ class Sender:
                 if parameter == "n"
                 else f"Ask without {parameter}.",
             )
-
-
-def seconds_to_wait(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """What `retry-after-ms` or `retry-after` (seconds or an HTTP date) asks for; None for nothing.
-
-    Never negative; no upper bound: a provider that says an hour means it.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        then = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, then.timestamp() - (time.time() if now is None else now))
 
 
 def _message(error: Any) -> str:
