@@ -51,7 +51,8 @@ def model(server, name="gpt-4o", **options):
 
 
 @pytest.mark.parametrize("honours", [True, False])
-def test_every_answer_comes_once_from_a_hostile_server(honours):
+def test_every_answer_comes_once_from_a_hostile_server(honours, monkeypatch):
+    monkeypatch.setattr("veneer.models.api.pacing.BACKOFF_SECONDS", (0.1, 2.0))
     with start(**HOSTILE, honours_idempotency=honours) as server, model(server) as api:
         wanted = asks(80)
         told = []
@@ -148,6 +149,26 @@ def test_a_failed_request_is_asked_again_next_time():
         assert api.ask([Ask.of("q")], max_new_tokens=20)[0].outcome == "answered"
 
 
+def test_an_endpoint_that_is_not_there_is_said_and_costs_nothing(monkeypatch):
+    monkeypatch.setattr("veneer.models.api.pacing.BACKOFF_SECONDS", (0.01, 0.02))
+    with ApiModel(Endpoint("m", "http://127.0.0.1:9/v1"), attempts=2) as api:
+        with pytest.raises(InputError, match="answered none of the first 10"):
+            api.ask(asks(30), max_new_tokens=20)
+        assert api.spent().requests == api.report().in_doubt == 0
+
+
+def test_a_long_stall_is_waited_for_and_not_paid_twice():
+    with start(p_stall=1.0, stall_seconds=3.0) as server, model(server) as api:
+        assert right(asks(3), api.ask(asks(3), max_new_tokens=20))
+        assert len(server.ledger()["arrived"]) == 3
+
+
+def test_text_that_cannot_be_sent_is_a_failed_item():
+    with start() as server, model(server) as api:
+        bad, good = api.ask([Ask.of("half \ud83d"), Ask.of("q")], max_new_tokens=20)
+    assert (bad.outcome, good.outcome) == ("failed", "answered")
+
+
 def test_the_other_name_of_the_token_limit_is_found():
     with start(unsupported="max_tokens") as server, model(server) as api:
         assert right(asks(5), api.ask(asks(5), max_new_tokens=20))
@@ -160,7 +181,7 @@ def test_the_other_name_of_the_token_limit_is_found():
         ({"models": "only-this"}, "no model 'gpt-4o'"),
         ({"quota_usd": 1e-9}, "credit"),
         ({"unsupported": "temperature"}, "temperature"),
-        ({"unsupported": "messages"}, "rejected each of the first 10"),
+        ({"unsupported": "messages"}, "answered none of the first 10"),
     ],
 )
 def test_what_no_request_survives_stops_all_and_shows_no_key(options, said, monkeypatch, tmp_path):

@@ -22,8 +22,9 @@ from veneer.models.api.trial import SHARE, Trial, period
 LOWER = 0.01
 """Share by which the rate falls at a 429 that comes though it is known; more if it comes soon."""
 SOON_SECONDS = 15.0
-SLACK_SECONDS = 0.025
-"""So much lateness of a timer is caught up by sending the next a little sooner."""
+SLACK_SECONDS, WINDOW_SLACK_SECONDS = 0.03, 0.5
+"""So much lateness of a timer is caught up by sending the next ones sooner; more where a server is
+known to keep windows of a minute, which does not see it."""
 LONG_SECONDS = 2.0
 """A server that takes nothing for longer than this keeps windows of a minute or so."""
 MINUTE = 60.0
@@ -38,6 +39,7 @@ class Pace:
     rate: float | None = None
     next: float = 0.0
     due: bool = False
+    slack: float = SLACK_SECONDS
 
     def wait(self, now: float) -> float:
         """Seconds until the next may go."""
@@ -48,7 +50,7 @@ class Pace:
     def take(self, now: float, amount: float = 1.0) -> None:
         """One of this size goes now; lateness is caught up only where one waited for it."""
         if self.rate is not None:
-            slack = SLACK_SECONDS if self.due else 0.0
+            slack = self.slack if self.due else 0.0
             self.next = max(self.next, now - slack) + amount / self.rate
         self.due = False
 
@@ -80,7 +82,6 @@ class Limiter:
         self._began: float | None = None
         self._pause = 0.0
         self._delay = 0.25
-        self._refusals = 0
         self._stall: float | None = None
         self._probe: float | None = None
         self._trial: Trial | None = None
@@ -230,6 +231,7 @@ class Limiter:
             start = self._began if self._began is not None else now
             rate = len(self._sent) / max(1.0, opens - start)
         rate = max(rate, 1 / MINUTE) * SHARE
+        self._requests.slack = WINDOW_SLACK_SECONDS
         if self._known and self._requests.rate is not None:
             rate = min(rate, self._requests.rate)
         self._set(now, rate)

@@ -96,6 +96,8 @@ class Sender:
                 return self._status(error)
             except openai.APIConnectionError as error:
                 return self._lost(error)
+            except UnicodeEncodeError:
+                return Attempt("rejected", "the text holds half a character (a lone surrogate)")
             read = read_completion(response.content, limit=max_tokens, logprobs=logprobs)
             return Attempt(
                 "unreadable" if read.trouble else "read",
