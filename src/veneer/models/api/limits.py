@@ -12,29 +12,22 @@ token buckets, sliding and fixed windows. What a server that says 429 lets throu
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SHARE = 0.985
-"""Of a limit, what is used."""
+from veneer.models.api.headers import number, span
+from veneer.models.api.trial import SHARE, Trial, period
+
 LOWER = 0.01
 """Share by which the rate falls at a 429 that comes though it is known; more if it comes soon."""
-SLACK_SECONDS = 0.025
-"""So much lateness of a timer is caught up by sending the next a little sooner."""
+SOON_SECONDS = 15.0
+SLACK_SECONDS, WINDOW_SLACK_SECONDS = 0.03, 0.5
+"""So much lateness of a timer is caught up by sending the next ones sooner; more where a server is
+known to keep windows of a minute, which does not see it."""
 LONG_SECONDS = 2.0
 """A server that takes nothing for longer than this keeps windows of a minute or so."""
 MINUTE = 60.0
-TRIAL_REQUESTS = 100
-TRIAL_SECONDS = 5.0, 20.0
-"""A rate is measured over so many accepted requests, and at least and at most so long."""
-PERIOD_SECONDS = 2.0
-"""A measurement looks at whole windows of a second: two at least."""
-MANY = 0.25
-"""Where more than this share is refused, the pace was far too fast to measure by."""
-OVERDRIVE = 1.1
-"""While a rate is measured, so much more is sent."""
 RAISE_SECONDS, RAISE_REQUESTS, RAISE = 60.0, 3000, 1.01
 """Without a 429 for so long and so many, a learned rate is tried a little higher."""
 
@@ -46,6 +39,7 @@ class Pace:
     rate: float | None = None
     next: float = 0.0
     due: bool = False
+    slack: float = SLACK_SECONDS
 
     def wait(self, now: float) -> float:
         """Seconds until the next may go."""
@@ -56,32 +50,13 @@ class Pace:
     def take(self, now: float, amount: float = 1.0) -> None:
         """One of this size goes now; lateness is caught up only where one waited for it."""
         if self.rate is not None:
-            slack = SLACK_SECONDS if self.due else 0.0
+            slack = self.slack if self.due else 0.0
             self.next = max(self.next, now - slack) + amount / self.rate
         self.due = False
 
     def hold(self, until: float) -> None:
         """None before then."""
         self.next = max(self.next, until)
-
-
-@dataclass
-class Trial:
-    """A measurement by periods of seconds, each from `start` to `end`, at one rate each.
-
-    `through` requests went through in `seconds` since the server first refused some (`pressed`).
-    With `low` and `high` the rate is searched between them instead.
-    """
-
-    start: float
-    end: float
-    refused: list[float]
-    pressed: bool = False
-    through: int = 0
-    seconds: float = 0.0
-    before: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
 
 
 class Limiter:
@@ -107,7 +82,6 @@ class Limiter:
         self._began: float | None = None
         self._pause = 0.0
         self._delay = 0.25
-        self._refusals = 0
         self._stall: float | None = None
         self._probe: float | None = None
         self._trial: Trial | None = None
@@ -168,8 +142,8 @@ class Limiter:
             (self._requests, self._given[0], "requests"),
             (self._tokens, self._given[1], "tokens"),
         ):
-            limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
-            reset = _seconds(headers.get(f"x-ratelimit-reset-{what}"))
+            limit = number(headers.get(f"x-ratelimit-limit-{what}"))
+            reset = span(headers.get(f"x-ratelimit-reset-{what}"))
             if given or limit is None or limit <= 0 or (reset or 0.0) > MINUTE + 1:
                 continue
             told = limit / MINUTE * SHARE
@@ -250,11 +224,14 @@ class Limiter:
         is what a minute takes."""
         if opens - MINUTE <= now:
             first = opens - MINUTE - unsure
+            if self._began is not None and self._began < first - 0.1:
+                first += unsure / 2
             rate = (len(self._sent) - bisect_left(self._sent, first)) / MINUTE
         else:
             start = self._began if self._began is not None else now
             rate = len(self._sent) / max(1.0, opens - start)
         rate = max(rate, 1 / MINUTE) * SHARE
+        self._requests.slack = WINDOW_SLACK_SECONDS
         if self._known and self._requests.rate is not None:
             rate = min(rate, self._requests.rate)
         self._set(now, rate)
@@ -273,7 +250,7 @@ class Limiter:
 
     def _begin(self, now: float, rate: float) -> None:
         """Start to measure, from a first guess."""
-        self._trial = Trial(now, now + max(PERIOD_SECONDS, 12 / rate), [])
+        self._trial = Trial(now, now + period(rate))
         self._set(now, rate)
 
     def _look(self, now: float) -> None:
@@ -291,63 +268,19 @@ class Limiter:
         """Look at a period that has ended: go on with another rate, or know the limit."""
         rate = self._requests.rate
         assert rate is not None
-        seconds = trial.end - trial.start
         through = bisect_left(self._sent, trial.end) - bisect_left(self._sent, trial.start)
         refused = sum(trial.start <= sent < trial.end for sent in trial.refused)
         if refused and not through:
             self._stall, self._trial, self._probe = trial.start, None, None
             self._hold(now + 0.5)
             return
-        if trial.high:
-            found = self._halve(trial, rate, refused)
-        else:
-            found = self._measure(trial, rate, through, refused, seconds)
-        if found is not None:
-            self._trial = None
-            self._set(now, found)
-            self._lowered = now
+        going, found = trial.next(rate, through, refused)
+        self._set(now, max(going, 1 / MINUTE))
+        if found:
+            self._trial, self._lowered = None, now
             return
-        trial.start, trial.end = now, now + max(PERIOD_SECONDS, 20 / (self.rate or 1.0))
+        trial.start, trial.end = now, now + period(self.rate or 1.0)
         trial.refused.clear()
-
-    def _measure(
-        self, trial: Trial, rate: float, through: int, refused: int, seconds: float
-    ) -> float | None:
-        """What goes through while slightly too much is sent; None while more must be seen."""
-        went = through / seconds
-        if not refused:
-            if trial.before > 1.02 * rate:
-                trial.low, trial.high = rate, trial.before
-                self._requests.rate = (trial.low * trial.high) ** 0.5
-                return None
-            enough = went >= 0.8 * rate
-            rate *= (OVERDRIVE if trial.pressed else 1.5) if enough else 1.0
-            trial.through, trial.seconds = 0, 0.0
-        elif not trial.pressed or refused > MANY * (through + refused):
-            trial.before = rate if trial.pressed else 0.0
-            trial.pressed, trial.through, trial.seconds = True, 0, 0.0
-            rate = OVERDRIVE * went
-        else:
-            trial.before = 0.0
-            trial.through += through
-            trial.seconds += seconds
-            rate = OVERDRIVE * trial.through / trial.seconds
-        self._requests.rate = max(rate, 1 / MINUTE)
-        enough = trial.through >= TRIAL_REQUESTS and trial.seconds >= TRIAL_SECONDS[0]
-        if enough or trial.seconds >= TRIAL_SECONDS[1]:
-            return trial.through / trial.seconds * SHARE
-        return None
-
-    def _halve(self, trial: Trial, rate: float, refused: int) -> float | None:
-        """A bucket that holds one request takes only every second of those that come a little too
-        soon (and all at once they come a little slower): search the highest rate without
-        refusals."""
-        if refused:
-            trial.high = rate
-        else:
-            trial.low = rate
-        self._requests.rate = (trial.low * trial.high) ** 0.5
-        return trial.low if trial.high < 1.02 * trial.low else None
 
     # -- a rate that is known ---------------------------------------------------------------------
 
@@ -359,8 +292,9 @@ class Limiter:
             self._most = None if not self._given[0] else self._most
             self._begin(now, max(1.0, self._lately(now, 1.0)))
             return
+        soon = now - self._lowered < SOON_SECONDS
+        self._step = min(8 * LOWER, 2 * self._step) if soon else LOWER
         self._lowered = now
-        self._step = min(8 * LOWER, 2 * self._step) if self._since < 30 else LOWER
         self._since = 0
         if now - self._raised < 2 * RAISE_SECONDS * self._raise_after:
             self._raise_after = min(64.0, 4 * self._raise_after)
@@ -374,21 +308,3 @@ class Limiter:
                 self._set(now, self._requests.rate * RAISE)
                 self._raised = now
             self._since, self._lowered = 0, now
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-_PART = re.compile(r"([\d.]+)(ms|[dhms])")
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
-
-
-def _seconds(text: str | None) -> float | None:
-    """A duration such as "6m0s", "120ms" or "1.5"."""
-    if text is None or (plain := _number(text)) is not None:
-        return None if text is None else plain
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))

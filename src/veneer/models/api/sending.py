@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from veneer.errors import InputError
 from veneer.models.api.endpoint import Endpoint
+from veneer.models.api.headers import seconds_to_wait
 from veneer.models.api.reading import Read, read_completion
 
 if TYPE_CHECKING:
@@ -81,7 +80,8 @@ class Sender:
         import openai
 
         while True:
-            wanted: dict[str, Any] = {"messages": messages, self._limit_name: max_tokens}
+            limit_name = self._limit_name
+            wanted: dict[str, Any] = {"messages": messages, limit_name: max_tokens}
             given = {"temperature": temperature, "seed": seed, "logprobs": logprobs or None}
             wanted |= {key: value for key, value in given.items() if value is not None}
             if samples > 1:
@@ -91,11 +91,13 @@ class Sender:
                     model=self.endpoint.model, extra_headers={"Idempotency-Key": name}, **wanted
                 )
             except openai.APIStatusError as error:
-                if self._other_name_wanted(error):
+                if self._other_name_wanted(error, limit_name):
                     continue
                 return self._status(error)
             except openai.APIConnectionError as error:
                 return self._lost(error)
+            except UnicodeEncodeError:
+                return Attempt("rejected", "the text holds half a character (a lone surrogate)")
             read = read_completion(response.content, limit=max_tokens, logprobs=logprobs)
             return Attempt(
                 "unreadable" if read.trouble else "read",
@@ -105,16 +107,15 @@ class Sender:
                 status=200,
             )
 
-    def _other_name_wanted(self, error: Any) -> bool:
-        """Whether a 400 asks for the other name of the token limit; switches once."""
+    def _other_name_wanted(self, error: Any, used: str) -> bool:
+        """Whether a 400 asks for the other name of the token limit; switches once for all."""
         names = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-        other = names[self._limit_name]
-        text = _message(error)
-        names_ours = error.param == self._limit_name or other in text
-        if self._switched or error.status_code != 400 or not names_ours:
+        about = error.param == used or names[used] in _message(error)
+        if error.status_code != 400 or not about:
             return False
-        self._limit_name, self._switched = other, True
-        return True
+        if self._limit_name == used and not self._switched:
+            self._limit_name, self._switched = names[used], True
+        return self._limit_name != used
 
     def _lost(self, error: Any) -> Attempt:
         """No response, or half of one."""
@@ -171,26 +172,6 @@ class Sender:
                 if parameter == "n"
                 else f"Ask without {parameter}.",
             )
-
-
-def seconds_to_wait(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """What `retry-after-ms` or `retry-after` (seconds or an HTTP date) asks for; None for nothing.
-
-    Never negative; no upper bound: a provider that says an hour means it.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        then = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, then.timestamp() - (time.time() if now is None else now))
 
 
 def _message(error: Any) -> str:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 HELD_SECONDS = 0.2
 """How often a request that another process has claimed is looked at again."""
 FIRST_ALL_BAD = 10
-"""If so many requests end first and the endpoint rejected each of them, the rest is not sent."""
+"""If so many requests end first and not one is answered, the rest is not sent."""
 UNREADABLE = 3
 """Attempts until a reply that cannot be read is what is recorded."""
 LIMITED = 100
@@ -86,7 +86,7 @@ class Traffic:
         self.error: VeneerError | None = None
         self._queue = deque(wanted)
         self._open: dict[str, Intent] = {}
-        self._ended = self._rejected = 0
+        self._ended = self._failed = 0
         self._pacing = Pacing(limiter)
         self._changed = asyncio.Event()
         self._seen: dict[tuple[str, str], str] = {}
@@ -338,15 +338,14 @@ class Traffic:
 
     async def _fail(self, intent: Intent, attempt: Attempt) -> None:
         """Hand on that a request failed. It is not in the journal and is asked again next time."""
-        rejected = attempt.fate == "rejected"
-        await self._release(intent, attempt.reason, for_good=rejected)
+        await self._release(intent, attempt.reason, for_good=attempt.fate == "rejected")
         self._ended += 1
-        self._rejected += rejected
+        self._failed += 1
         for key in intent.keys:
             self._hand_on(key, Reply("", "failed", attempt.reason), from_journal=False)
-        if self._rejected == self._ended == FIRST_ALL_BAD:
+        if self._failed == self._ended == FIRST_ALL_BAD:
             raise InputError(
-                f"{self.sender.endpoint.url} rejected each of the first {FIRST_ALL_BAD} requests. "
+                f"{self.sender.endpoint.url} answered none of the first {FIRST_ALL_BAD} requests. "
                 f"The last: {attempt.reason}",
                 "Check the model, the base URL and the options of the requests.",
             )
