@@ -21,6 +21,7 @@ SHARE = 0.985
 """Of a limit, what is used."""
 LOWER = 0.01
 """Share by which the rate falls at a 429 that comes though it is known; more if it comes soon."""
+SOON_SECONDS = 15.0
 SLACK_SECONDS = 0.025
 """So much lateness of a timer is caught up by sending the next a little sooner."""
 LONG_SECONDS = 2.0
@@ -80,6 +81,9 @@ class Trial:
     through: int = 0
     seconds: float = 0.0
     before: float = 0.0
+    clean: float = 0.0
+    rose: bool = False
+    fell: bool = False
     low: float = 0.0
     high: float = 0.0
 
@@ -89,12 +93,19 @@ class Limiter:
 
     Args:
         requests, tokens: limits a minute; None where they are not known.
+        learned: requests a second that an earlier run found to be taken.
     """
 
-    def __init__(self, requests: float | None = None, tokens: float | None = None) -> None:
+    def __init__(
+        self,
+        requests: float | None = None,
+        tokens: float | None = None,
+        learned: float | None = None,
+    ) -> None:
         self._requests = Pace(requests / MINUTE * SHARE if requests else None)
         self._tokens = Pace(tokens / MINUTE * SHARE if tokens else None)
         self._most = self._requests.rate
+        self._requests.rate = self._requests.rate or learned
         self._given = requests is not None, tokens is not None
         self._sent: list[float] = []
         self._began: float | None = None
@@ -115,6 +126,11 @@ class Limiter:
     def rate(self) -> float | None:
         """Requests a second that are sent at most; None while no limit is known."""
         return self._requests.rate
+
+    @property
+    def learned(self) -> float | None:
+        """The rate, where it was learned from 429s and is settled."""
+        return self.rate if self._known and self._most is None else None
 
     # -- asking ---------------------------------------------------------------------------
 
@@ -238,6 +254,8 @@ class Limiter:
         is what a minute takes."""
         if opens - MINUTE <= now:
             first = opens - MINUTE - unsure
+            if self._began is not None and self._began < first - 0.1:
+                first += unsure / 2
             rate = (len(self._sent) - bisect_left(self._sent, first)) / MINUTE
         else:
             start = self._began if self._began is not None else now
@@ -303,15 +321,21 @@ class Limiter:
     ) -> float | None:
         """What goes through while slightly too much is sent; None while more must be seen."""
         went = through / seconds
+        many = refused > MANY * (through + refused)
+        few = refused <= 0.06 * (through + refused)
+        if few and trial.before > 1.02 * rate:
+            trial.low, trial.high = rate, trial.before
+        elif many and rate < 1.2 * trial.clean:
+            trial.low, trial.high = trial.clean, rate
+        if trial.high:
+            self._requests.rate = (trial.low * trial.high) ** 0.5
+            return None
+        trial.clean = 0.0 if refused else rate
         if not refused:
-            if trial.before > 1.02 * rate:
-                trial.low, trial.high = rate, trial.before
-                self._requests.rate = (trial.low * trial.high) ** 0.5
-                return None
             enough = went >= 0.8 * rate
             rate *= (OVERDRIVE if trial.pressed else 1.5) if enough else 1.0
             trial.through, trial.seconds = 0, 0.0
-        elif not trial.pressed or refused > MANY * (through + refused):
+        elif not trial.pressed or many:
             trial.before = rate if trial.pressed else 0.0
             trial.pressed, trial.through, trial.seconds = True, 0, 0.0
             rate = OVERDRIVE * went
@@ -331,11 +355,18 @@ class Limiter:
         soon (and all at once they come a little slower): search the highest rate without
         refusals."""
         if refused:
-            trial.high = rate
+            trial.high, trial.fell = rate, True
         else:
-            trial.low = rate
-        self._requests.rate = (trial.low * trial.high) ** 0.5
-        return trial.low if trial.high < 1.02 * trial.low else None
+            trial.low, trial.rose = rate, True
+        if trial.high >= 1.02 * trial.low:
+            self._requests.rate = (trial.low * trial.high) ** 0.5
+            return None
+        if trial.rose and trial.fell:
+            return trial.low
+        self._requests.rate = trial.low / OVERDRIVE if trial.fell else trial.high * OVERDRIVE
+        trial.low = trial.high = trial.before = trial.clean = 0.0
+        trial.rose = trial.fell = False
+        return None
 
     # -- a rate that is known ---------------------------------------------------------------------
 
@@ -347,8 +378,9 @@ class Limiter:
             self._most = None if not self._given[0] else self._most
             self._begin(now, max(1.0, self._lately(now, 1.0)))
             return
+        soon = now - self._lowered < SOON_SECONDS
+        self._step = min(8 * LOWER, 2 * self._step) if soon else LOWER
         self._lowered = now
-        self._step = min(8 * LOWER, 2 * self._step) if self._since < 30 else LOWER
         self._since = 0
         if now - self._raised < 2 * RAISE_SECONDS * self._raise_after:
             self._raise_after = min(64.0, 4 * self._raise_after)

@@ -81,7 +81,8 @@ class Sender:
         import openai
 
         while True:
-            wanted: dict[str, Any] = {"messages": messages, self._limit_name: max_tokens}
+            limit_name = self._limit_name
+            wanted: dict[str, Any] = {"messages": messages, limit_name: max_tokens}
             given = {"temperature": temperature, "seed": seed, "logprobs": logprobs or None}
             wanted |= {key: value for key, value in given.items() if value is not None}
             if samples > 1:
@@ -91,7 +92,7 @@ class Sender:
                     model=self.endpoint.model, extra_headers={"Idempotency-Key": name}, **wanted
                 )
             except openai.APIStatusError as error:
-                if self._other_name_wanted(error):
+                if self._other_name_wanted(error, limit_name):
                     continue
                 return self._status(error)
             except openai.APIConnectionError as error:
@@ -105,16 +106,15 @@ class Sender:
                 status=200,
             )
 
-    def _other_name_wanted(self, error: Any) -> bool:
-        """Whether a 400 asks for the other name of the token limit; switches once."""
+    def _other_name_wanted(self, error: Any, used: str) -> bool:
+        """Whether a 400 asks for the other name of the token limit; switches once for all."""
         names = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-        other = names[self._limit_name]
-        text = _message(error)
-        names_ours = error.param == self._limit_name or other in text
-        if self._switched or error.status_code != 400 or not names_ours:
+        about = error.param == used or names[used] in _message(error)
+        if error.status_code != 400 or not about:
             return False
-        self._limit_name, self._switched = other, True
-        return True
+        if self._limit_name == used and not self._switched:
+            self._limit_name, self._switched = names[used], True
+        return self._limit_name != used
 
     def _lost(self, error: Any) -> Attempt:
         """No response, or half of one."""
