@@ -72,8 +72,8 @@ class BatchModel(ApiModel):
                 came = desk.ask([line(*group) for group in self._groups(missing.values())])
         finally:
             desk.client.close()
-        for replies, before in ((known, True), (came, False)):
-            for reply in replies.values():
+        for some, before in ((known, True), (came, False)):
+            for reply in some.values():
                 self._tally.handed_on(reply, from_journal=before)
         self.stopped = ""
         left = {key: ask for key, ask in missing.items() if key not in came}
@@ -83,7 +83,8 @@ class BatchModel(ApiModel):
             cost = priced(worst, self.price, batch=True)
             done = len(known) + len(came)
             self.stopped = why_stopped(self.budget, self.spent(), cost, done, len(left))
-        return [{**known, **came}.get(key) for key in keys]
+        replies = {**known, **came}
+        return [replies.get(key) for key in keys]
 
     def _line(
         self,

@@ -131,7 +131,7 @@ class _Errand:
         self.answers.update(self.journal.answers(missing))
         left = []
         for line in self.lines:
-            rest = _without(line, {**self.failed, **self.answers})
+            rest = _without(line, self.failed, self.answers)
             if rest is None:
                 continue
             if rounds[line.intent.request] < ROUNDS and rounds[rest.intent.request] < ROUNDS:
@@ -361,10 +361,10 @@ class _Errand:
         self.reasons.update(dict.fromkeys(intent.keys, why))
 
 
-def _without(line: Line, known: Mapping[str, Reply]) -> Line | None:
+def _without(line: Line, *known: Mapping[str, Reply]) -> Line | None:
     """The line for what is not known yet; None where all is."""
     intent = line.intent
-    left = [i for i, key in enumerate(intent.keys) if key not in known]
+    left = [i for i, key in enumerate(intent.keys) if not any(key in some for some in known)]
     if len(left) == len(intent.keys):
         return line
     if not left:
