@@ -218,9 +218,9 @@ def main() -> None:
     print("\nMade texts, n against n others:\n" + table(rows))
     exponent = None
     if len(rows) > 1:
-        sizes, seconds = ([row[name] for row in rows] for name in ("queries", "seconds"))
+        sizes, seconds = ([row[name] for row in rows] for name in ("queries", "cpu_seconds"))
         exponent = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-        print(f"\nSeconds grow with n to the power of {exponent:.2f}.")
+        print(f"\nProcessor seconds grow with n to the power of {exponent:.2f}.")
     result = {"first_use": started, "real": real, "made": rows, "exponent": exponent}
     print("\n" + json.dumps(result))
     if given.json:
