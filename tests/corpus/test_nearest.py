@@ -8,9 +8,11 @@ import pytest
 import sacrebleu
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from veneer.corpus.nearest import above, nearest_bleu, sample_of, unique_queries
+from veneer.corpus.nearest.kernel import _bound, _cut_of, _score
 from veneer.corpus.nearest.tokens import tokenised, words
 from veneer.errors import InputError
 
@@ -94,11 +96,7 @@ def test_nearest_reference(queries, against):
     check(queries, against, nearest_bleu(queries, against))
 
 
-@settings(max_examples=100, deadline=None)
-@given(some, some | st.none(), st.floats(0, 100) | st.sampled_from([0.0, 50.0, 100.0]))
-@example(["a b c d", "a b c d", "a b c"], None, 50.0)
-@example(["a b", "b a"], ["a c", "b"], 0.0)
-def test_all_pairs_above_a_threshold(queries, against, threshold):
+def check_above(queries, against, threshold):
     table = scores(queries, queries if against is None else against)
     if against is None:
         np.fill_diagonal(table, -1)
@@ -113,6 +111,14 @@ def test_all_pairs_above_a_threshold(queries, against, threshold):
             assert place not in got
 
 
+@settings(max_examples=100, deadline=None)
+@given(some, some | st.none(), st.floats(0, 100) | st.sampled_from([0.0, 50.0, 100.0]))
+@example(["a b c d", "a b c d", "a b c"], None, 50.0)
+@example(["a b", "b a"], ["a c", "b"], 0.0)
+def test_all_pairs_above_a_threshold(queries, against, threshold):
+    check_above(queries, against, threshold)
+
+
 def test_longer_texts_that_share_phrases():
     draw = np.random.default_rng(5)
     vocabulary = np.array([f"w{i}" for i in range(60)] + ["the", "of", ".", ","] * 5)
@@ -123,6 +129,39 @@ def test_longer_texts_that_share_phrases():
     ]
     check(queries, None, nearest_bleu(queries))
     check(queries[:30], queries[30:], nearest_bleu(queries[:30], queries[30:]))
+    check_above(queries, None, 30.0)
+
+
+counts = st.tuples(*[st.integers(0, 12)] * 4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 30), counts, counts)
+def test_the_bound_is_bleu_at_exact_counts_and_never_less_at_higher_ones(length, size, one, other):
+    logs = np.log(np.maximum(np.arange(20), 1))
+    totals = [max(0, length - n) for n in range(4)]
+
+    def possible(given_counts):
+        """Counts that a pair of texts can have: none without its parts, none beyond a total."""
+        found, before = [], True
+        for count, total in zip(given_counts, totals, strict=True):
+            found.append(min(count, total) if before else 0)
+            before = before and found[-1] > 0
+        return found
+
+    lower, upper = possible(np.minimum(one, other)), possible(np.maximum(one, other))
+    if not lower[0]:
+        return
+    orders = min(4, length)
+    below, above_it = (_bound(logs, length, size, *each) for each in (lower, upper))
+    assert below <= above_it + 1e-12
+    bleu = BLEU.compute_bleu(
+        lower, totals, length, size, smooth_method="exp", effective_order=True
+    ).score
+    constant = sum(np.log(totals[:orders]))
+    assert 100 * np.exp((below - constant) / orders) == pytest.approx(bleu, rel=1e-12, abs=1e-300)
+    assert _score(length, size, *lower) == pytest.approx(bleu, abs=1e-9)
+    assert _cut_of(bleu, length, logs) <= above_it
 
 
 def test_threads_and_blocks_change_nothing():

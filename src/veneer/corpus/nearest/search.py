@@ -67,7 +67,7 @@ def above(
             f"A threshold of {threshold} is no BLEU.", "Give a number from 0 to 100, such as 20."
         )
     parts = sorted(
-        (low, part[2:])
+        (low, [column[: part[3]] for column in part[2]])
         for low, _, part in _searched(queries, against, float(threshold), threads, progress)
     )
     query, reference, bleu = (

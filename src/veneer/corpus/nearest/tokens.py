@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from veneer.corpus.nearest.compiled import compiled
+from veneer.corpus.nearest.compiled import compiled, enlarged
 
 PIECE = 1 << 22
 """Characters tokenised at a time: 16 MiB of them at four bytes each."""
@@ -173,9 +173,9 @@ def _number(chars, text_ends, kinds, tokens, counts, used, slots, hashes, ends, 
     """Token ids of the texts that end at `text_ends`, and the vocabulary with the new tokens."""
     longest = 0
     first = 0
-    for last in text_ends:
-        longest = max(longest, last - first)
-        first = last
+    for text in range(len(text_ends)):
+        longest = max(longest, text_ends[text] - first)
+        first = text_ends[text]
     bounds = np.empty((longest, 2), np.int64)
     filled = 0
     first = 0
@@ -185,7 +185,7 @@ def _number(chars, text_ends, kinds, tokens, counts, used, slots, hashes, ends, 
         first = last
         counts[text] = n
         for k in range(n):
-            begin, end = bounds[k]
+            begin, end = bounds[k, 0], bounds[k, 1]
             mark = np.uint64(1469598103934665603)
             for i in range(begin, end):
                 mark = (mark ^ np.uint64(chars[i])) * np.uint64(1099511628211)
@@ -204,9 +204,7 @@ def _number(chars, text_ends, kinds, tokens, counts, used, slots, hashes, ends, 
                 at = (at + 1) & room
             if slots[at] < 0:
                 if ends[used] + end - begin > len(store):
-                    larger = np.zeros(2 * (len(store) + end - begin), np.uint32)
-                    larger[: len(store)] = store
-                    store = larger
+                    store = enlarged(store, 2 * (len(store) + end - begin))
                 for i in range(begin, end):
                     store[ends[used] + i - begin] = chars[i]
                 ends[used + 1] = ends[used] + end - begin
@@ -215,8 +213,8 @@ def _number(chars, text_ends, kinds, tokens, counts, used, slots, hashes, ends, 
                 tokens[filled] = used
                 used += 1
                 if used == len(hashes):
-                    hashes = np.concatenate((hashes, np.zeros(used, np.uint64)))
-                    ends = np.concatenate((ends, np.zeros(used, np.int64)))
+                    hashes = enlarged(hashes, 2 * used)
+                    ends = enlarged(ends, 2 * used + 1)
                     slots = np.full(4 * used, -1, np.int32)
                     for token in range(used):
                         at = np.int64(hashes[token] & np.uint64(len(slots) - 1))
