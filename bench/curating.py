@@ -66,7 +66,9 @@ def one(given: argparse.Namespace) -> None:
         against=[given.eval] if given.eval else [],
         backend=given.backend,
         workers=given.workers,
-        progress=lambda done, total, note: print(f"{time.monotonic():.1f} {done} {note}", flush=True),
+        progress=lambda done, total, note: print(
+            f"{time.monotonic():.1f} {done} {note}", flush=True
+        ),
     )
 
 
@@ -89,9 +91,7 @@ def timed(given: argparse.Namespace, file: Path, out: Path, size: int) -> tuple[
     return seconds, digest(out)
 
 
-def killed(
-    given: argparse.Namespace, file: Path, out: Path, whole: tuple[float, str]
-) -> None:
+def killed(given: argparse.Namespace, file: Path, out: Path, whole: tuple[float, str]) -> None:
     """Kill all processes half-way, start again, compare."""
     started = time.monotonic()
     process = child(given, file, out)

@@ -49,7 +49,9 @@ words = st.sampled_from(
 )
 records = st.one_of(
     st.lists(words, max_size=6).map(lambda texts: talk(*texts)),
-    st.lists(words, max_size=4).map(lambda texts: {"conversations": talk("a", *texts)["conversations"][1:]}),
+    st.lists(words, max_size=4).map(
+        lambda texts: {"conversations": talk("a", *texts)["conversations"][1:]}
+    ),
     words.map(lambda text: {"instruction": text, "output": "x"}),
     st.sampled_from(
         [
@@ -135,7 +137,11 @@ def test_pieces_of_a_conversation_share_its_fate(tmp_path):
         "talks.jsonl:2",
         "talks.jsonl:2#2",
     ]
-    assert [row.origin for row in dropped] == ["talks.jsonl:3", "talks.jsonl:3#2", "talks.jsonl:3#3"]
+    assert [row.origin for row in dropped] == [
+        "talks.jsonl:3",
+        "talks.jsonl:3#2",
+        "talks.jsonl:3#3",
+    ]
     assert {row.reason for row in dropped} == {"a query met before"}
     assert (stats["records"], stats["split_off"]) == (3, 5)
 
@@ -230,15 +236,15 @@ def test_one_data_set_under_two_names(tmp_path):
 def test_mistakes_are_named(tmp_path):
     plain = Curation.model_validate(PLAIN)
     file = write(tmp_path / "a.jsonl", [talk("a", "b")])
+    missing = tmp_path / "missing.jsonl"
+    bad = write(tmp_path / "bad.jsonl", ['{"number": 3}'])
     with pytest.raises(InputError, match="No file to curate"):
         curate_files([], tmp_path / "out", settings=plain)
     with pytest.raises(InputError, match=r"missing\.jsonl does not exist"):
-        curate_files([tmp_path / "missing.jsonl"], tmp_path / "out", settings=plain)
+        curate_files([missing], tmp_path / "out", settings=plain)
     with pytest.raises(InputError, match=r"missing\.jsonl does not exist"):
-        missing = tmp_path / "missing.jsonl"
         curate_files([file], tmp_path / "out", settings=plain, against=[missing])
     with pytest.raises(InputError, match="no text in it"):
-        bad = write(tmp_path / "bad.jsonl", ['{"number": 3}'])
         curate_files([file], tmp_path / "out", settings=plain, against=[bad])
     with pytest.raises(InputError, match="no back end 'spark'"):
         curate_files([file], tmp_path / "out", settings=plain, backend="spark")
