@@ -6,6 +6,9 @@ import csv
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -152,7 +155,30 @@ def test_a_list_that_breaks_off_or_goes_on(tmp_path):
     assert good(whole) == [{"k": 1}, {"k": 2}]
     assert last.broken == "not JSON: the list breaks off"
     first, after = read(tmp_path, '[{"k": 1}]\nthanks')
-    assert (first.value, after.text) == ({"k": 1}, "thanks")
+    assert (first.value, after.text) == ({"k": 1}, "]\nthanks")
+    assert after.broken == "not JSON: text after the end of the list"
+
+
+ENTRIES = [
+    {"id": n, "turns": [{"who": "h", "said": "x, {"}, {"who": "g", "said": "]"}]} for n in range(4)
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.sampled_from([",", ", ", ",\n", ",\n  "]), st.integers(0, 3))
+def test_an_entry_damaged_anywhere_does_not_take_others_with_it(
+    tmp_path_factory, data, between, which
+):
+    entries = [json.dumps(entry) for entry in ENTRIES]
+    whole = entries[which]
+    start = data.draw(st.integers(1, len(whole) - 1))
+    end = data.draw(st.integers(start, min(len(whole), start + 3)))
+    entries[which] = whole[:start] + data.draw(st.text('"{}[],:x\\', max_size=3)) + whole[end:]
+    path = tmp_path_factory.mktemp("array") / "f.json"
+    path.write_text("[" + between.join(entries) + "]")
+    found = good(read_records(path))
+    others = [entry for entry in ENTRIES if entry != ENTRIES[which]]
+    assert [value for value in found if value in others] == others
 
 
 garbage = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b" ")) | st.sampled_from(
@@ -287,6 +313,19 @@ def test_a_data_set_by_its_id_from_a_folder(tmp_path, monkeypatch):
     assert "train" in caught.value.hint
     with pytest.raises(InputError, match="cannot be read"):
         list(read_records(f"hub:{tmp_path}/none"))
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do():
+    code = (
+        "from veneer.errors import InputError\nfrom veneer.files import read_records\n"
+        "try: list(read_records('hub:nobody/nothing@main:train'))\n"
+        "except InputError as error: print(error)"
+    )
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "hf_secretsecret"}
+    done = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True, text=True)
+    assert "hub:nobody/nothing@main:train cannot be read" in done.stdout
+    assert "download the file and give its path" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
 
 
 def drain(records, into):

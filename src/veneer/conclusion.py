@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from veneer.corpus.ledger import conflicts
 from veneer.findings import conclude, measurements, write_findings
 from veneer.records import (
     Answer,
     CorpusFacts,
     Example,
+    LedgerLine,
     ScoreSheet,
     StudyFacts,
     Subject,
@@ -20,6 +22,8 @@ from veneer.records import (
 from veneer.steps import Job
 
 EXAMPLES = 8
+CORPUS = "corpus:"
+"""Inputs whose names begin so are corpora, and hold stats.json."""
 RESULTS = ("measurements.jsonl", "findings.json", "facts.json", "examples.jsonl")
 
 
@@ -27,14 +31,15 @@ def concluded(job: Job) -> None:
     """Conclude from the folders of all measured models.
 
     Params: `name`, `seeds`, `corpora` (CorpusFacts by name). Inputs: folders that hold
-    sheets.jsonl, model.json ({"subject", "parameters"}) and answers.jsonl.
-    Writes `RESULTS`.
+    sheets.jsonl, model.json ({"subject", "parameters"}) and answers.jsonl; and `CORPUS` + name,
+    the folders of the first seed's corpora. Writes `RESULTS`.
     """
     sheets: list[ScoreSheet] = []
     parameters: dict[str, int | None] = {}
     said: dict[Subject, list[Answer]] = {}
-    for count, folder in enumerate(job.inputs.values()):
-        job.progress(count, len(job.inputs) + 2, "reading scores")
+    measured = [folder for name, folder in job.inputs.items() if not name.startswith(CORPUS)]
+    for count, folder in enumerate(measured):
+        job.progress(count, len(measured) + 2, "reading scores")
         sheets += read_rows(folder / "sheets.jsonl", ScoreSheet)
         about = json.loads((folder / "model.json").read_text("utf-8"))
         subject = Subject.model_validate(about["subject"])
@@ -45,10 +50,31 @@ def concluded(job: Job) -> None:
     facts = StudyFacts(
         name=job.params["name"],
         parameters=parameters,
-        corpora={k: CorpusFacts.model_validate(v) for k, v in job.params["corpora"].items()},
+        corpora={
+            name: corpus_facts(CorpusFacts.model_validate(facts), name, job.inputs)
+            for name, facts in job.params["corpora"].items()
+        },
         seeds=tuple(job.params["seeds"]),
     )
     write_results(job.out, facts, sheets, examples(said, parameters))
+
+
+def corpus_facts(facts: CorpusFacts, name: str, inputs: Mapping[str, Path]) -> CorpusFacts:
+    """The facts with what became of the corpus's records, where its folder is among the inputs."""
+    folder = inputs.get(f"{CORPUS}{name}")
+    if folder is None:
+        return facts
+    stats = json.loads((folder / "stats.json").read_text("utf-8"))
+    lines = tuple(LedgerLine.model_validate(line) for line in stats["ledger"])
+    return facts.model_copy(
+        update={
+            "records": stats["records"] + stats["split_off"],
+            "kept": stats["kept"],
+            "dropped": stats["dropped"],
+            "ledger": lines,
+            "conflicts": tuple(conflicts(lines, name)),
+        }
+    )
 
 
 def write_results(

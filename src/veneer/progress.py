@@ -6,7 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from veneer.steps import Event
 
@@ -55,3 +62,28 @@ def shown(console: Console, title: str) -> Iterator[Callable[[Event], None]]:
                 live.console.print(f"[red]failed[/red] {event.step}: {event.note}")
 
         yield watch
+
+
+@contextlib.contextmanager
+def counted(console: Console, title: str) -> Iterator[Callable[..., None]]:
+    """A bar for one long piece of work; on a console that is no terminal it is silent.
+
+    Yields `progress(done, total, note="")`, to be called as often as one likes.
+    """
+    if not console.is_terminal:
+        yield lambda done, total, note="": None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(28),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as live:
+        row = live.add_task(title, total=None, note="")
+
+        def progress(done: float, total: float, note: str = "") -> None:
+            live.update(row, completed=round(done), total=round(total), note=note)
+
+        yield progress

@@ -249,10 +249,19 @@ class Example(Record):
 
 
 class CorpusFacts(Record):
-    """`kind`: broad imitates everything, local one task; `task` is the measure it serves."""
+    """`kind`: broad imitates everything, local one task; `task` is the measure it serves.
+
+    `records` were read and `kept` of them trained on; `dropped` counts the others by reason.
+    `conflicts` says what the terms in `ledger` forbid. All of the first seed.
+    """
 
     kind: Literal["broad", "local"]
     task: str | None = None
+    records: int | None = None
+    kept: int | None = None
+    dropped: dict[str, int] = {}
+    ledger: tuple[LedgerLine, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
 
 class StudyFacts(Record):

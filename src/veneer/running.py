@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,24 @@ from typing import Any
 from rich.console import Console
 
 from veneer import __version__
-from veneer.conclusion import RESULTS
+from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
+from veneer.models.opening import account_of
 from veneer.progress import duration, shown
-from veneer.records import Findings
+from veneer.records import CorpusFacts, Findings
 from veneer.report import build
 from veneer.report.summary import summary
 from veneer.spec import Study, load_study, parse_study
-from veneer.steps import RunFolder, Step, in_order, run_steps
+from veneer.steps import Event, RunFolder, Step, in_order, run_steps
 from veneer.study import graph
 
 
 def run_study(
-    given: str, out: Path | None = None, seeds: int | None = None, workers: int | None = None
+    given: str,
+    out: Path | None = None,
+    seeds: int | None = None,
+    workers: int | None = None,
+    means: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run a study, or go on with it, and publish findings and report.
 
@@ -35,6 +41,7 @@ def run_study(
         seeds: run seeds 0..N−1 instead of the study's own.
         workers: processes side by side; by default all cores for embedded models, which are
             tiny, and one for others, which fill a machine.
+        means: how endpoints are reached: fields of `veneer.models.opening.Means`.
 
     Returns:
         What `result_of` says, and the seconds that this call took.
@@ -49,12 +56,13 @@ def run_study(
         folder.claim(
             "study",
             study.model_dump(mode="json", by_alias=True),
-            may_differ=("seeds",),
+            may_differ=("seeds", "budget"),
             notes={"here": str(here.resolve())},
         )
-        goal = graph(study, here)
+        goal = graph(study, here, {**(means or {}), "collection": account_of(root)})
         console = Console(stderr=True)
-        with shown(console, study.name) as watch:
+        with shown(console, study.name) as show:
+            watch = _watching_terms(goal, folder, console, show)
             try:
                 run_steps([goal], folder, workers or default_workers(study), watch)
             except KeyboardInterrupt:
@@ -68,6 +76,35 @@ def run_study(
         folder.publish("provenance.json", about + "\n")
         build(root)
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _watching_terms(
+    goal: Step, folder: RunFolder, console: Console, show: Callable[[Event], None]
+) -> Callable[[Event], None]:
+    """Say what a corpus's terms forbid as soon as it is there, which is before it is trained on."""
+    corpora = {
+        source.name: (name.removeprefix(CORPUS), source)
+        for name, source in goal.inputs.items()
+        if name.startswith(CORPUS) and isinstance(source, Step)
+    }
+
+    def tell(name: str, step: Step) -> None:
+        facts = corpus_facts(
+            CorpusFacts(kind="broad"), name, {f"{CORPUS}{name}": folder.output(step)}
+        )
+        for sentence in facts.conflicts:
+            console.print(f"Terms: {sentence}", highlight=False, markup=False)
+
+    for name, step in corpora.values():
+        if folder.done(step):
+            tell(name, step)
+
+    def watch(event: Event) -> None:
+        show(event)
+        if event.kind == "done" and event.step in corpora:
+            tell(*corpora[event.step])
+
+    return watch
 
 
 def default_workers(study: Study) -> int:

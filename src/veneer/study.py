@@ -6,12 +6,13 @@ models *measured*, and all of it *concluded*. Building the graph runs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from veneer.conclusion import concluded
+from veneer.conclusion import CORPUS, concluded
+from veneer.corpus.blend import blend
 from veneer.corpus.curate import curate
 from veneer.corpus.mix import mix
 from veneer.measure import measured
@@ -30,12 +31,25 @@ AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from ev
 
 
 @dataclass(frozen=True)
+class Voice:
+    """A model as a step asks it: a folder among its inputs, or an endpoint and how to reach it."""
+
+    inputs: dict[str, Source] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    means: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Trial:
-    """One seed of a study: its parts as inert steps."""
+    """One seed of a study: its parts as inert steps.
+
+    `means` say how endpoints are reached (`veneer.models.opening.Means`) and decide no result.
+    """
 
     study: Study
     here: Path
     seed: int
+    means: Mapping[str, Any] = field(default_factory=dict)
 
     def file(self, given: str) -> Source:
         """A file of the study: beside the study file, or a part of the embedded world."""
@@ -84,6 +98,18 @@ class Trial:
             shared=True,
         )
 
+    def voice(self, given: str) -> Voice:
+        """A model to be asked. What is paid for at an endpoint is the same for all seeds."""
+        ref = parse_model(given)
+        if ref.scheme != "openai":
+            return Voice(inputs={"model": self.model(given)})
+        teacher, budget = self.study.teacher, self.study.budget
+        spending = {"usd": budget.usd, "tokens": budget.tokens}
+        return Voice(
+            params={"endpoint": {"model": ref.name, "base_url": teacher.base_url}},
+            means={"key": teacher.key, **spending, **self.means},
+        )
+
     # ---- imitation data -------------------------------------------------------------
 
     def curated(self, name: str) -> Step:
@@ -91,14 +117,19 @@ class Trial:
         corpus = self.study.corpora[name]
         sources = self.said(name, corpus)
         against = {f"against{i}": source for i, source in enumerate(self.kept_out())}
-        params = {"dedup": "pair" if corpus.synthesize else "query"}
+        dedup = "pair" if corpus.synthesize else "query"
+        params = {"dedup": dedup, "curation": corpus.curation}
         return Step(
             f"corpus-{name}-s{self.seed}", curate, params, {**sources, **against}, seconds=2
         )
 
     def mixed(self, name: str) -> Step:
-        """The corpus as it is trained on: with text to replay, where the study asks for it."""
-        replay = self.study.corpora[name].replay
+        """The corpus as it is trained on: a mixture, or with text to replay, where asked for."""
+        shares, replay = self.study.corpora[name].mix, self.study.corpora[name].replay
+        if shares:
+            parts: dict[str, Source] = {part: self.mixed(part) for part in shares}
+            drawn = {"shares": shares, "seed": self.seed}
+            return Step(f"blended-{name}-s{self.seed}", blend, drawn, parts)
         if replay is None:
             return self.curated(name)
         inputs = {"corpus": self.curated(name), "replay": self.file(replay.text)}
@@ -107,37 +138,39 @@ class Trial:
 
     def said(self, name: str, corpus: Corpus) -> dict[str, Source]:
         """What the teacher said for a corpus, in parts."""
-        teacher = self.model(self.study.teacher)
         if corpus.import_:
             return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
+        teacher = self.voice(self.study.teacher.model)
+        paid = not teacher.inputs  # answers of an endpoint are bought once, for all seeds
+        params: dict[str, Any] = {
+            **teacher.params,
+            "name": self.study.teacher.model,
+            "max_new_tokens": corpus.answer_tokens,
+        }
         if corpus.synthesize:
             task = corpus.synthesize
-            params: dict[str, Any] = {
+            params |= {
                 "count": task.count,
                 "requests": task.requests,
                 "temperature": task.temperature,
-                "max_new_tokens": corpus.answer_tokens,
-                "seed": self.seed,
+                "seed": self.study.seeds[0] if paid else self.seed,
             }
-            inputs = {"model": teacher, "seeds": self.file(task.seeds)}
-            step = Step(f"synthesized-{name}-s{self.seed}", synthesize, params, inputs, seconds=10)
+            inputs = {**teacher.inputs, "seeds": self.file(task.seeds)}
+            label = f"synthesized-{name}-s{self.seed}"
+            step = Step(label, synthesize, params, inputs, seconds=10, means=teacher.means)
             return {"pairs": step / "pairs.jsonl"}
         assert corpus.collect is not None
-        prompts = self.file(corpus.collect)
+        inputs = {**teacher.inputs, "prompts": self.file(corpus.collect)}
+        params |= {"temperature": corpus.temperature, "samples": 1}
+        if paid:
+            step = Step(f"asked-{name}", collect, params, inputs, seconds=60, means=teacher.means)
+            return {"answers": step / "answers.jsonl"}
         parts: dict[str, Source] = {}
         for shard in range(SHARDS):
-            params = {
-                "name": "teacher",
-                "temperature": corpus.temperature,
-                "max_new_tokens": corpus.answer_tokens,
-                "samples": 1,
-                "seed": SHARDS * self.seed + shard,
-                "shard": [shard, SHARDS],
-            }
-            inputs = {"model": teacher, "prompts": prompts}
+            drawn = {"seed": SHARDS * self.seed + shard, "shard": [shard, SHARDS]}
             label = f"asked-{name}-{shard + 1}of{SHARDS}-s{self.seed}"
             parts[f"answers{shard}"] = (
-                Step(label, collect, params, inputs, seconds=12) / "answers.jsonl"
+                Step(label, collect, {**params, **drawn}, inputs, seconds=12) / "answers.jsonl"
             )
         return parts
 
@@ -158,6 +191,8 @@ class Trial:
             "budgets": list(self.study.amounts_of(corpus)),
             "seed": self.seed,
         }
+        if self.study.corpora[corpus].mix:
+            params["in_order"] = True
         inputs = {"base": self.model(self.study.bases[base]), "corpus": self.mixed(corpus)}
         return Step(f"trained-{base}-{corpus}-s{self.seed}", train, params, inputs, seconds=8)
 
@@ -169,26 +204,30 @@ class Trial:
             return self.world()
         return SourceFile(self.here / self.study.evaluation)
 
-    def asked_about(self, subject: Subject, model: Source, measures: Sequence[str]) -> Step:
+    def asked_about(self, subject: Subject, model: Voice, measures: Sequence[str]) -> Step:
         """One model measured; all but the teacher are compared with the teacher's answers."""
         again = subject.role == "teacher-again"
         params: dict[str, Any] = {
+            **model.params,
             "subject": subject,
             "measures": list(measures),
             "seed": AGAIN + self.seed if again else self.seed,
             "max_new_tokens": self.study.answer_tokens,
         }
+        if model.params and again:
+            params["sample"] = 1
         if subject.role == "base":
             params["chat"] = False
-        inputs = {"model": model, "evaluation": self.evaluation()}
+        inputs = {**model.inputs, "evaluation": self.evaluation()}
         if subject.role != "teacher" and "style" in measures:
             inputs["teacher_answers"] = self.teacher_measured()
-        return Step(f"measured-{subject.model}-s{self.seed}", measured, params, inputs, seconds=4)
+        label = f"measured-{subject.model}-s{self.seed}"
+        return Step(label, measured, params, inputs, seconds=4, means=model.means)
 
     def teacher_measured(self) -> Step:
         """The teacher, whose answers everybody's style is compared with."""
         subject = Subject(model="teacher", role="teacher", seed=self.seed)
-        return self.asked_about(subject, self.model(self.study.teacher), self.study.measures)
+        return self.asked_about(subject, self.voice(self.study.teacher.model), self.study.measures)
 
     def all_measured(self) -> list[Step]:
         """Teacher, teacher again, every base, and its student of every corpus and amount."""
@@ -196,10 +235,10 @@ class Trial:
         steps = [self.teacher_measured()]
         if "style" in study.measures:
             again = Subject(model="teacher-again", role="teacher-again", seed=seed)
-            steps.append(self.asked_about(again, self.model(study.teacher), ["style"]))
+            steps.append(self.asked_about(again, self.voice(study.teacher.model), ["style"]))
         for base, given in study.bases.items():
             subject = Subject(model=base, role="base", base=base, tokens=0, seed=seed)
-            steps.append(self.asked_about(subject, self.model(given), study.measures))
+            steps.append(self.asked_about(subject, self.voice(given), study.measures))
             for corpus in study.corpora:
                 run = self.trained(base, corpus)
                 for amount in study.amounts_of(corpus):
@@ -211,15 +250,26 @@ class Trial:
                         tokens=amount,
                         seed=seed,
                     )
-                    model = run / f"tokens-{amount}"
+                    model = Voice(inputs={"model": run / f"tokens-{amount}"})
                     steps.append(self.asked_about(subject, model, study.measures))
         return steps
 
 
-def graph(study: Study, here: Path) -> Step:
-    """The whole study as one inert step: the conclusion, and all that it rests on."""
-    trials = [Trial(study, here, seed) for seed in study.seeds]
-    steps = {step.name: step for trial in trials for step in trial.all_measured()}
+def trials(study: Study, here: Path, means: Mapping[str, Any] | None = None) -> list[Trial]:
+    """One trial a seed."""
+    return [Trial(study, here, seed, means or {}) for seed in study.seeds]
+
+
+def graph(study: Study, here: Path, means: Mapping[str, Any] | None = None) -> Step:
+    """The whole study as one inert step: the conclusion, and all that it rests on.
+
+    `means`: how endpoints are reached; see `Trial`.
+    """
+    every = trials(study, here, means)
+    steps: dict[str, Source] = {s.name: s for trial in every for s in trial.all_measured()}
+    for name, corpus in study.corpora.items():
+        if not corpus.mix:
+            steps[f"{CORPUS}{name}"] = every[0].curated(name)
     corpora = {
         name: CorpusFacts(kind=corpus.imitates, task=corpus.task)
         for name, corpus in study.corpora.items()

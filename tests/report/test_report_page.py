@@ -14,7 +14,15 @@ import report_samples as samples
 from report_dom import Node, read
 
 from veneer.errors import InputError
-from veneer.records import Example, Findings, Measurement, read_rows
+from veneer.records import (
+    CorpusFacts,
+    Example,
+    Findings,
+    LedgerLine,
+    Measurement,
+    StudyFacts,
+    read_rows,
+)
 from veneer.report import build
 from veneer.report.publish import publish
 
@@ -248,3 +256,53 @@ def test_the_front_door_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_imitation_data_and_its_terms_are_shown(tmp_path: Path) -> None:
+    run = samples.study_run(tmp_path / "run")
+    facts = StudyFacts.model_validate_json((run / "facts.json").read_text())
+    lines = (
+        LedgerLine(
+            source="sharegpt",
+            teacher="gpt-3.5-turbo",
+            licence="",
+            records=1203,
+            compete="forbidden",
+            commercial="allowed",
+            grounds="terms of <use>",
+        ),
+        LedgerLine(
+            source="forum",
+            teacher="",
+            licence="CC0-1.0",
+            records=97,
+            compete="unknown",
+            commercial="allowed",
+        ),
+    )
+    broad = CorpusFacts(
+        kind="broad",
+        records=1500,
+        kept=1300,
+        dropped={"no answer": 50, "a query met before": 150},
+        ledger=lines,
+        conflicts=("broad: 1,203 records may not train a competing model",),
+    )
+    changed = facts.model_copy(update={"corpora": {"broad": broad}})
+    (run / "facts.json").write_text(changed.model_dump_json())
+    build(run)
+    text = re.sub(r"\s+", " ", page_of(run).text)
+    assert "1,300 of 1,500 records kept; dropped: 150 a query met before; 50 no answer." in text
+    assert "1,203 records may not train a competing model" in text
+    assert "terms of <use>" in text
+    with (run / "report" / "tables" / "ledger.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["corpus"], r["source"], int(r["records"])) for r in rows] == [
+        ("broad", "sharegpt", 1203),
+        ("broad", "forum", 97),
+    ]
+    assert sum(int(r["records"]) for r in rows) == broad.kept
+
+
+def test_a_run_without_data_facts_has_no_data_section(study: Path) -> None:
+    assert 'id="data"' not in html_of(study)

@@ -83,6 +83,10 @@ def test_an_order_is_a_permutation_that_ignores_how_the_file_was_sorted(said, se
 def test_seeds_give_other_orders(talk):
     said = talk(40)
     assert ordered(said, 0) != ordered(said, 1)
+    told = [
+        d.model_copy(update={"licence": "MIT", "origin": f"file:{i}"}) for i, d in enumerate(said)
+    ]
+    assert [d.messages for d in ordered(told, 0)] == [d.messages for d in ordered(said, 0)]
 
 
 def test_smaller_amounts_are_prefixes_as_arrow(chat_tokenizer, talk):

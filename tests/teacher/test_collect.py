@@ -1,34 +1,15 @@
 from types import SimpleNamespace
 
 import pytest
+from tellers import Teller
 
+from veneer.errors import StepFailed
+from veneer.models.asking import Reply
 from veneer.records import Answer, Prompt, read_rows, write_rows
-from veneer.teacher.collect import collect, unique_prompts
+from veneer.teacher.collect import collect, collect_from, collected
+from veneer.teacher.pool import unique_prompts
 
 PROMPTS = [Prompt(text=f"who {w}", category=f"c{i}") for i, w in enumerate(["ran", "sat", "flew"])]
-
-
-@pytest.fixture(scope="module")
-def chatty(tmp_path_factory):
-    """A random tiny chat model: its answers mean nothing but are real samples."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    from veneer.models.chat import add_chat_tokens
-
-    words = ["<unk>", "</s>", "who", "ran", "sat", "flew", "Q", "A", ":", "dog", "cat"]
-    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", eos_token="</s>")
-    add_chat_tokens(tokenizer)
-    torch.manual_seed(3)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), intermediate_size=16, **shape)
-    folder = tmp_path_factory.mktemp("chatty")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def run(tmp_path, model, name="out", prompts=PROMPTS, **params):
@@ -87,3 +68,35 @@ def test_shards_split_the_pool(tmp_path, chatty):
 def test_unique_prompts_keep_the_first():
     twin = Prompt(text="who ran", category="other")
     assert unique_prompts([*PROMPTS, twin]) == PROMPTS
+
+
+def test_every_reply_is_a_row_that_says_where_its_prompt_came_from():
+    prompts = [Prompt(text=f"q{i}", category="c", source=f"s{i}", licence="MIT") for i in range(3)]
+    said = [Reply("yes"), Reply("", "failed", "HTTP 500"), Reply("no", "refused", "it says so")]
+    model = Teller(lambda text, number, seed: said[number % 3])
+    rows = collected(model, prompts, samples=2, temperature=0.5, max_new_tokens=9)
+    assert [(r.prompt, r.sample, r.source, r.licence, r.model) for r in rows] == [
+        (f"q{i}", sample, f"s{i}", "MIT", "teller") for sample in (0, 1) for i in range(3)
+    ]
+    assert [(r.text, r.outcome, r.reason) for r in rows[3:]] == [
+        ("yes", "answered", ""),
+        ("", "failed", "HTTP 500"),
+        ("no", "refused", "it says so"),
+    ]
+
+
+def test_a_step_whose_budget_ended_fails_and_says_how_far_it_came(tmp_path):
+    write_rows(tmp_path / "prompts.jsonl", PROMPTS)
+    model = Teller(lambda text, number, seed: "x", budget=4)
+    job = SimpleNamespace(
+        out=tmp_path,
+        inputs={"prompts": tmp_path / "prompts.jsonl"},
+        params={"name": "t", "samples": 2, "temperature": 1.0, "seed": 0, "max_new_tokens": 5},
+        progress=lambda *told: None,
+    )
+    with pytest.raises(StepFailed, match="4 of 6 answers were collected: the budget of 4"):
+        collect_from(job, model)
+    model.budget = 6
+    collect_from(job, model)
+    assert len(list(read_rows(tmp_path / "answers.jsonl", Answer))) == 6
+    assert len(model.paid) == 6

@@ -18,8 +18,10 @@ from typing import Any
 
 from veneer.errors import InputError, nearest
 from veneer.measure import mmlu
+from veneer.measure.asked_harness import AskedHarness
 from veneer.measure.harness import Harness
 from veneer.measure.items import item_ids
+from veneer.models.asking import Model
 from veneer.models.local import LocalModel
 from veneer.records import Answer, ScoreSheet, Subject
 
@@ -73,7 +75,7 @@ BENCHMARKS = {
 
 
 def benchmark(
-    local: LocalModel,
+    model: LocalModel | Model,
     measures: Sequence[str],
     data: Path,
     subject: Subject,
@@ -84,6 +86,9 @@ def benchmark(
 ) -> tuple[list[ScoreSheet], list[Answer]]:
     """Score a model on measures; returns a sheet a measure, and the texts that it wrote.
 
+    A model that can only be asked is asked in its chat; what it fails to answer is unscored, and
+    so is every item of "mmlu", which needs log-probabilities of given texts.
+
     Args:
         data: folder with the benchmarks' files.
         files: file name → the name to read in its place.
@@ -93,13 +98,18 @@ def benchmark(
     for name in measures:
         if name not in BENCHMARKS:
             raise InputError(f"Unknown benchmark {name!r}.", nearest(name, BENCHMARKS))
+    is_local = isinstance(model, LocalModel)
+    silent = [name for name in measures if name == "mmlu" and not is_local]
+    unheard = [_unheard(_files(name, data, files or {}, limit or {}), subject) for name in silent]
+    measures = [name for name in measures if name not in silent]
     if not measures:
-        return [], []
+        return unheard, []
     with _quiet():
         from lm_eval.evaluator import evaluate
         from lm_eval.tasks import TaskManager
 
-        chosen = {name: BENCHMARKS[name].task(local.is_chat) for name in measures}
+        is_chat = not isinstance(model, LocalModel) or model.is_chat
+        chosen = {name: BENCHMARKS[name].task(is_chat) for name in measures}
         manager = TaskManager(include_path=str(TASKS), include_defaults=False)
         # Members of a group take overrides; a task on its own does not.
         members = [
@@ -107,19 +117,20 @@ def benchmark(
             for name, task in chosen.items()
         ]
         tasks = manager.load([{"group": "veneer", "task": members}])["tasks"]
-        model = Harness(
-            local,
-            max_new_tokens={
-                chosen[name]: count
-                for name, count in (max_new_tokens or {}).items()
-                if name in chosen
-            },
-            shorter={chosen["mmlu"]: mmlu.shorter} if "mmlu" in chosen else {},
+        limits = {chosen[n]: count for n, count in (max_new_tokens or {}).items() if n in chosen}
+        shorter = {chosen["mmlu"]: mmlu.shorter} if "mmlu" in chosen else {}
+        harness = (
+            Harness(model, max_new_tokens=limits, shorter=shorter)
+            if isinstance(model, LocalModel)
+            else AskedHarness(model, limits)
         )
-        found = evaluate(model, {"tasks": tasks}, bootstrap_iters=0, log_samples=True)
+        found = evaluate(harness, {"tasks": tasks}, bootstrap_iters=0, log_samples=True)
     assert found is not None
     samples = found["samples"]
-    sheets = [_sheet(name, samples[task], subject, local) for name, task in chosen.items()]
+    lost = harness.unscored if isinstance(harness, AskedHarness) else {}
+    sheets = unheard + [
+        _sheet(name, samples[task], subject, model, lost) for name, task in chosen.items()
+    ]
     answers = [
         _answer(name, sample, subject)
         for name, task in chosen.items()
@@ -154,15 +165,23 @@ def _present(data: Path, name: str) -> Path:
 
 
 def _sheet(
-    name: str, samples: Sequence[dict[str, Any]], subject: Subject, local: LocalModel
+    name: str,
+    samples: Sequence[dict[str, Any]],
+    subject: Subject,
+    model: LocalModel | Model,
+    lost: Mapping[str, str],
 ) -> ScoreSheet:
     kind = BENCHMARKS[name]
     samples = sorted(samples, key=lambda sample: sample["doc_id"])
-    values = [sample[kind.metric] for sample in samples]
+    missing = [lost.get(sample["arguments"][0][0], "") for sample in samples]
+    values = [
+        math.nan if gone else sample[kind.metric]
+        for sample, gone in zip(samples, missing, strict=True)
+    ]
     scored = [None if math.isnan(value) else float(value) for value in values]
     reasons = [
-        "" if value is not None else _reason(name, sample, local)
-        for value, sample in zip(scored, samples, strict=True)
+        "" if value is not None else gone or _reason(name, sample, model)
+        for value, sample, gone in zip(scored, samples, missing, strict=True)
     ]
     return ScoreSheet(
         subject=subject,
@@ -174,11 +193,25 @@ def _sheet(
     )
 
 
-def _reason(name: str, sample: dict[str, Any], local: LocalModel) -> str:
-    if name == "mmlu":
-        return f"does not fit the model's context of {local.context} tokens, even without shots"
+def _reason(name: str, sample: dict[str, Any], model: LocalModel | Model) -> str:
+    if name == "mmlu" and isinstance(model, LocalModel):
+        return f"does not fit the model's context of {model.context} tokens, even without shots"
     verdicts = sample["filtered_resps"][0]
     return next((one["reason"] for one in verdicts if one["passed"] is None), "not run")
+
+
+def _unheard(given: dict[str, Any], subject: Subject) -> ScoreSheet:
+    """MMLU for a model that can only be asked: every item unscored, with the reason."""
+    docs = mmlu.documents(**given)["test"]
+    kind = BENCHMARKS["mmlu"]
+    return ScoreSheet(
+        subject=subject,
+        measure="mmlu",
+        metric=kind.metric,
+        items=item_ids(kind.identity(doc) for doc in docs),
+        values=(None,) * len(docs),
+        reasons=("the endpoint gives no log-probabilities of given texts",) * len(docs),
+    )
 
 
 def _answer(name: str, sample: dict[str, Any], subject: Subject) -> Answer:

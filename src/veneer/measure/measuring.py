@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from veneer.errors import InputError, nearest
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import lexicon, toxicity_sheets
+from veneer.models.asking import Ask
 from veneer.records import (
     Answer,
-    Outcome,
     Prompt,
     ScoreSheet,
     Subject,
@@ -131,8 +131,8 @@ def answers_to(
 ) -> list[Answer]:
     """A model's answers to prompts, in its own template if it has one; one a distinct prompt."""
     distinct = list({prompt.id: prompt for prompt in reversed(prompts)}.values())[::-1]
-    said = local.answer(
-        [prompt.text for prompt in distinct],
+    said = local.ask(
+        [Ask.of(prompt.text) for prompt in distinct],
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_p=top_p,
@@ -144,17 +144,12 @@ def answers_to(
             prompt=prompt.text,
             text=one.text,
             model=name,
-            outcome=_outcome(one.text, one.finish),
+            outcome=one.outcome,
+            reason=one.reason,
             category=prompt.category,
         )
         for prompt, one in zip(distinct, said, strict=True)
     ]
-
-
-def _outcome(text: str, finish: str) -> Outcome:
-    if not text.strip():
-        return "empty"
-    return "truncated" if finish == "length" else "answered"
 
 
 def _known(measures: Sequence[str]) -> list[str]:

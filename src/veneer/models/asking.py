@@ -57,7 +57,7 @@ class Model(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         progress: Progress | None = None,
-    ) -> list[Reply | None]:
+    ) -> Sequence[Reply | None]:
         """A reply to each, in order; None for what was not asked because a budget ended."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers.utils import logging as hugging_face_log
 
 from veneer.errors import InputError
 from veneer.models import chat, decoding, scoring
+from veneer.models.asking import Ask, Reply, ended
 from veneer.models.decoding import Generated, Sampling
 from veneer.models.scoring import Work
 from veneer.records import Message
@@ -35,7 +37,10 @@ class LocalModel:
         context: tokens that prompt and answer may have together.
         is_chat: whether `answer` asks in the model's chat template.
         work: tokens computed by `loglikelihoods`, beside the naive count.
+        seeded: what it answers follows from the seed that it is asked with.
     """
+
+    seeded = True
 
     def __init__(
         self,
@@ -152,10 +157,51 @@ class LocalModel:
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Prompts as token ids: in the model's template if it is a chat model, else as they are."""
+        return self._ids([(Message(role="user", content=prompt),) for prompt in prompts])
+
+    def _ids(self, dialogues: Sequence[Sequence[Message]]) -> list[list[int]]:
         if self.is_chat:
-            asked = [[Message(role="user", content=prompt)] for prompt in prompts]
-            return chat.render_prompts(asked, self.tokenizer)
-        return [self.encode(prompt) for prompt in prompts]
+            return chat.render_prompts(dialogues, self.tokenizer)
+        if any(len(messages) != 1 for messages in dialogues):
+            raise InputError(
+                f"{self.name or 'This model'} has no chat template, so it can be asked single "
+                "questions only, not conversations.",
+                "Choose a chat model, or prompts of one user turn.",
+            )
+        return [self.encode(messages[0].content) for messages in dialogues]
+
+    def ask(
+        self,
+        asks: Sequence[Ask],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reply]:
+        """A reply to each conversation, as `veneer.models.asking.Model` has it; never None.
+
+        An answer's random numbers depend on `seed` and its place in `asks`, so equal questions
+        are told apart by where they stand and `Ask.sample` is not looked at.
+        """
+        prompts = self._ids([ask.messages for ask in asks])
+        said = self.generate(
+            prompts,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            progress=progress,
+        )
+        return [
+            replace(
+                ended(one.text, one.finish, max_new_tokens),
+                prompt_tokens=len(prompt),
+                completion_tokens=one.tokens,
+            )
+            for prompt, one in zip(prompts, said, strict=True)
+        ]
 
     def answer(
         self,

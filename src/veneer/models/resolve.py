@@ -1,4 +1,6 @@
-"""Names of models: `hf:PATH` is a Hugging Face folder or hub id, `pocket:NAME` a pocket model."""
+"""Names of models: `openai:NAME` answers behind an endpoint, `hf:PATH` is a Hugging Face folder
+or hub id, `pocket:NAME` a model of the embedded study.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from veneer.models.local import LocalModel
 
 SCHEMES = {
+    "openai": "a model behind an OpenAI-compatible endpoint, as in openai:gpt-5.1",
     "hf": "a Hugging Face model folder or hub id, as in hf:Qwen/Qwen3-0.6B-Base",
     "pocket": "a model that the pocket study trains, as in pocket:L",
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from veneer.records import Example, GapClosed, Measurement, Subject
-from veneer.report import bars, drawing, evidence, figures, palette, tables
+from veneer.report import bars, data, drawing, evidence, figures, palette, tables
 from veneer.report.reading import Run
 from veneer.report.series import Grid
 from veneer.report.wording import (
@@ -41,6 +41,8 @@ def folder_files(run: Run) -> dict[str, bytes]:
         "claims": tables.claims_csv(run.findings),
         **{table.id: tables.table_csv(table) for table in found},
     }
+    if ledger := data.ledger_csv(run.facts.corpora):
+        texts["ledger"] = ledger
     files |= {f"tables/{name}.csv": text.encode() for name, text in texts.items()}
     page = render(context(run, grid, drawn, found, sorted(files)))
     return {"index.html": page.encode(), **files}
@@ -114,6 +116,7 @@ def context(
         "many_seeds": len(facts.seeds) > 1,
         "examples": [_example(e, grid) for e in run.examples],
         "measured": measured(run.measurements),
+        "data": data.data_section(facts.corpora),
         "count": plural(len(run.measurements), "measurement"),
         "notes": [*facts.notes, *(str(n) for n in _list(provenance.get("notes")))],
         "provenance": _provenance(provenance, run),

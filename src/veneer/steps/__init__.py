@@ -6,7 +6,7 @@ what is not yet done in a `RunFolder`, side by side where steps do not wait for 
 """
 
 from veneer.steps.folder import RunFolder
-from veneer.steps.graph import Job, Part, SourceFile, Step, in_order
+from veneer.steps.graph import Job, Part, SourceFile, Step, in_order, versioned
 from veneer.steps.identity import encode, fingerprint
 from veneer.steps.runner import Event, run_steps
 
@@ -21,4 +21,5 @@ __all__ = [
     "fingerprint",
     "in_order",
     "run_steps",
+    "versioned",
 ]

@@ -19,13 +19,15 @@ class Job:
 
     `out` is an empty folder that appears in the run only when the work has returned;
     `params` decide the result; `inputs` are the output folders (or files) of the steps it
-    rests on; `progress(done, total, note)` may be called often.
+    rests on; `progress(done, total, note)` may be called often. `means` say how the result is
+    reached (a key's name, a budget), never what it is.
     """
 
     out: Path
     params: Mapping[str, Any]
     inputs: Mapping[str, Path]
     progress: Callable[..., None] = lambda done, total, note="": None
+    means: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Step:
         inputs: what it rests on.
         seconds: a guess, used for the order of work and for the time left.
         shared: its output may be kept in the user's cache for other runs.
+        means: plain values that decide how the work is done and not what comes of it; they do
+            not enter the identity.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Step:
     inputs: Mapping[str, Step | Part | SourceFile] = field(default_factory=dict)
     seconds: float = 1.0
     shared: bool = False
+    means: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

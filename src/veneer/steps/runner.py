@@ -71,8 +71,8 @@ def run_steps(
                 if lost and lost & _ancestors(step):
                     continue
                 paths = {name: folder.resolve(source) for name, source in step.inputs.items()}
-                job = (step.work, folder.partial(step), dict(step.params), paths, step.fingerprint)
-                running[submit(_work, *job)] = step
+                job = (step.work, folder.partial(step), dict(step.params), paths, dict(step.means))
+                running[submit(_work, *job, step.fingerprint)] = step
                 started[step.fingerprint] = time.monotonic()
                 clock.tell("start", step, 0.0)
             if not running:
@@ -231,6 +231,7 @@ def _work(
     out: Path,
     params: dict[str, Any],
     inputs: dict[str, Path],
+    means: dict[str, Any],
     fingerprint: str,
 ) -> None:
     last = 0.0
@@ -242,7 +243,7 @@ def _work(
             last = now
             _outbox.put((fingerprint, min(done / total, 1.0) if total else 0.0, note))
 
-    work(Job(out, params, inputs, progress))
+    work(Job(out, params, inputs, progress, means))
 
 
 def _drain(inbox: Any) -> list[tuple[str, float, str]]:

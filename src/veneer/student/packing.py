@@ -21,7 +21,7 @@ import numpy as np
 
 from veneer.errors import InputError
 from veneer.models.chat import Rendered, render_many
-from veneer.records import Dialogue
+from veneer.records import Dialogue, content_id
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,13 +68,14 @@ def is_plain(dialogue: Dialogue) -> bool:
 def ordered(dialogues: Sequence[Dialogue], seed: int) -> list[Dialogue]:
     """The training order of a seed, the same on every machine.
 
-    Each dialogue has a place drawn from its content and the seed, so removing one leaves the
-    order of the others as it was. Repeated dialogues get places of their own.
+    Each dialogue has a place drawn from its turns and the seed, so removing one leaves the order
+    of the others as it was, and what else is known of it (a licence, a category) changes
+    nothing. Repeated dialogues get places of their own.
     """
     seen: dict[str, int] = {}
     keyed = []
     for at, dialogue in enumerate(dialogues):
-        name = dialogue.content_id()
+        name = content_id([message.model_dump() for message in dialogue.messages])
         seen[name] = seen.get(name, 0) + 1
         place = hashlib.sha256(f"{seed}/{name}/{seen[name]}".encode()).digest()
         keyed.append((place, at))
@@ -105,10 +106,17 @@ def _plain(texts: list[str], tokenizer: Any) -> list[Rendered]:
 
 
 def pack(
-    dialogues: Sequence[Dialogue], tokenizer: PreTrainedTokenizerBase, block: int, seed: int
+    dialogues: Sequence[Dialogue],
+    tokenizer: PreTrainedTokenizerBase,
+    block: int,
+    seed: int | None,
 ) -> Packed:
-    """Blocks of exactly `block` tokens over the stream of all dialogues; see the module."""
-    rendered = encode(ordered(dialogues, seed), tokenizer)
+    """Blocks of exactly `block` tokens over the stream of all dialogues; see the module.
+
+    Without a seed the dialogues stay in the order given (that of a mixture, say).
+    """
+    stream_of = list(dialogues) if seed is None else ordered(dialogues, seed)
+    rendered = encode(stream_of, tokenizer)
     total = sum(len(r.ids) for r in rendered)
     stream = np.empty(total, dtype=np.int32)
     mask = np.empty(total, dtype=bool)

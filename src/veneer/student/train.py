@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from veneer.errors import InputError, StepFailed
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
 from veneer.records import Dialogue, content_id, read_rows
-from veneer.steps import Job
+from veneer.steps import Job, versioned
 from veneer.student.recipe import Amount, Recipe, rate_factor, steps_of
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ LOGITS_IN_MEMORY = 1 << 28
 """Logits of one pass (tokens × vocabulary) up to which the loss is computed in one piece."""
 
 
+@versioned(2)
 def train(job: Job) -> None:
     """Step: students of one base, corpus and seed, one for every data amount.
 
     inputs: `base` a Hugging Face model folder, `corpus` a folder with corpus.jsonl (Dialogue
         rows).
-    params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`.
+    params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`, optional
+        `in_order` (the corpus is in the order in which it is trained on: a mixture's).
     Writes `tokens-<budget>/` (model and tokenizer, `from_pretrained` loads them), train.json
     (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
     (`step`, mean loss per learned token, `rate`).
@@ -64,7 +66,8 @@ def train(job: Job) -> None:
         raise InputError("No data amount is given.", "Give at least one, in tokens.")
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
     dialogues = list(read_rows(_corpus(Path(job.inputs["corpus"])), Dialogue))
-    packed = pack(dialogues, tokenizer, recipe.block, seed)
+    in_order = bool(job.params.get("in_order"))
+    packed = pack(dialogues, tokenizer, recipe.block, None if in_order else seed)
     amounts = plan_amounts(budgets, recipe, packed)
     losses = fit(model, tokenizer, packed, amounts, recipe, seed, added, job.out, job.progress)
     with (job.out / "loss.jsonl").open("w") as out:

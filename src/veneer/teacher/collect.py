@@ -2,118 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any
 
-from veneer.errors import InputError
+from veneer.errors import InputError, StepFailed
+from veneer.models.asking import Ask, Model, Progress, Reply
+from veneer.models.opening import model_of
 from veneer.records import Answer, Prompt, read_rows, write_rows
 from veneer.steps import Job
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from veneer.models.local import Generated
-
-
-class Answers(Protocol):
-    """A model that answers; `veneer.models.local.LocalModel` is one."""
-
-    def answer(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Generated]:
-        """One reply a prompt, in order."""
+from veneer.teacher.pool import unique_prompts
 
 
 def collect(job: Job) -> None:
     """Step: a model's answers to a pool of prompts.
 
-    inputs: `model` a Hugging Face model folder; `prompts` a file of Prompt rows, or a folder
-        with prompts.jsonl.
+    inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
+        `veneer.models.opening.model_of`); `prompts` a file of Prompt rows, or a folder with
+        prompts.jsonl.
+    params: see `collect_from`. Writes answers.jsonl.
+    """
+    with model_of(job) as model:
+        collect_from(job, model)
+
+
+def collect_from(job: Job, model: Model) -> None:
+    """What `collect` does, with any model that can be asked.
+
+    inputs: `prompts` a file of Prompt rows, or a folder with prompts.jsonl.
     params: `name` (what the answers are signed with), `samples` (answers to each prompt),
-        `temperature`, `seed`, `max_new_tokens` (tokens), optional `shard` [i, k]: only prompts
-        i, i + k, i + 2k, ….
+        `temperature`, `max_new_tokens` (tokens), optional `seed` and `shard` [i, k]: only
+        prompts i, i + k, i + 2k, ….
     Writes answers.jsonl (Answer rows: all first samples in the prompts' order, then all second
     ones). A prompt that occurs twice in the pool is asked once. Whether an answer is a refusal
-    is for measuring to say; here it counts as answered.
-    """
-    from veneer.models.local import LocalModel
+    in words is for measuring to say; here it counts as answered.
 
+    Raises:
+        StepFailed: a budget ended first. What was answered is in the model's journal.
+    """
     prompts = unique_prompts(read_rows(_prompts(Path(job.inputs["prompts"])), Prompt))
     index, shards = job.params.get("shard") or (0, 1)
     prompts = prompts[index::shards]
-    answers = ask(
-        LocalModel.load(job.inputs["model"]),
+    samples = job.params["samples"]
+    answers = collected(
+        model,
         prompts,
         name=job.params["name"],
-        samples=job.params["samples"],
+        samples=samples,
         temperature=job.params["temperature"],
-        seed=job.params["seed"],
+        seed=job.params.get("seed"),
         max_new_tokens=job.params["max_new_tokens"],
         progress=lambda done, total: job.progress(done, total, "answers"),
     )
+    if len(answers) < samples * len(prompts):
+        why = getattr(model, "stopped", "") or "the budget ended"
+        raise StepFailed(
+            f"{len(answers)} of {samples * len(prompts)} answers were collected: {why}.",
+            "What was paid is kept: raise the budget and run again.",
+        )
     write_rows(job.out / "answers.jsonl", answers)
 
 
-def unique_prompts(prompts: Iterable[Prompt]) -> list[Prompt]:
-    """The first prompt of each id (that is, of each text), in order."""
-    first: dict[str, Prompt] = {}
-    for prompt in prompts:
-        first.setdefault(prompt.id, prompt)
-    return list(first.values())
-
-
-def ask(
-    model: Answers,
+def collected(
+    model: Model,
     prompts: Sequence[Prompt],
     *,
-    name: str,
-    samples: int,
-    temperature: float,
-    seed: int,
+    name: str = "",
+    samples: int | Sequence[int] = 1,
+    temperature: float | None,
+    seed: int | None = None,
     max_new_tokens: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Answer]:
-    """`samples` answers to each prompt, sample by sample.
+    """`samples` answers to each prompt, sample by sample, signed `name` (default: the model's).
 
-    The first samples are the same however many samples are asked for. An answer that reached
-    `max_new_tokens` has the outcome "truncated", one without text "empty".
+    The first samples are the same however many samples are asked for. Every reply is a row with
+    its outcome; what was not asked because a budget ended is in no row, so that fewer than
+    samples × prompts come back.
+
+    Args:
+        samples: how many, or which ones.
+        temperature: None leaves it to the model.
+        seed: None leaves it to the model. An endpoint that honours a seed may answer equal
+            requests alike, so several samples in one call want none.
     """
-    asked = [(prompt, sample) for sample in range(samples) for prompt in prompts]
-    said = model.answer(
-        [prompt.text for prompt, _ in asked],
+    numbers = range(samples) if isinstance(samples, int) else samples
+    asked = [(prompt, sample) for sample in numbers for prompt in prompts]
+    said = model.ask(
+        [Ask.of(prompt.text, sample) for prompt, sample in asked],
         max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
         progress=progress,
+        **given(temperature=temperature, seed=seed),
     )
     return [
-        _answer(prompt, sample, name, reply, max_new_tokens)
+        answer_row(prompt, sample, name or model.name, reply)
         for (prompt, sample), reply in zip(asked, said, strict=True)
+        if reply is not None
     ]
 
 
-def _answer(prompt: Prompt, sample: int, name: str, reply: Generated, limit: int) -> Answer:
-    row = Answer(
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None: a model keeps its own value for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def seed_for(model: Model, seed: int) -> int | None:
+    """The seed to ask with: none for an endpoint, where equal requests are to differ."""
+    return seed if getattr(model, "seeded", False) else None
+
+
+def answer_row(prompt: Prompt, sample: int, name: str, reply: Reply) -> Answer:
+    """A reply as a record, with the provenance of what was asked."""
+    return Answer(
         prompt=prompt.text,
-        text=reply.text.strip(),
+        text=reply.text,
         model=name,
         sample=sample,
+        outcome=reply.outcome,
+        reason=reply.reason,
         category=prompt.category,
+        source=prompt.source,
+        licence=prompt.licence,
     )
-    if reply.finish == "length":
-        return row.model_copy(
-            update={"outcome": "truncated", "reason": f"cut off after {limit} tokens"}
-        )
-    if not row.text:
-        return row.model_copy(update={"outcome": "empty", "reason": "ended without a word"})
-    return row
 
 
 def _prompts(given: Path) -> Path:

@@ -1,212 +1,208 @@
 """Task-specific imitation data, written by the teacher: the paper's §3 and appendix A.
 
-Each request shows five seed pairs, drawn at random, in the template of Table 4 and is answered
-at temperature 1.0; the pairs in the reply are kept unless they were seen before.
+Each request shows a few seed pairs, drawn at random, in the task's template (for `nq` five pairs
+in Table 4) and is answered at temperature 1.0; the pairs in the reply are kept unless they were
+seen before. The requests depend on the seed alone, not on what was answered, so that a
+collection that was stopped asks for nothing twice when it goes on.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from veneer.errors import InputError
-from veneer.records import Dialogue, Message, write_rows
+from veneer.models.asking import Ask, Model, Reply
+from veneer.models.opening import model_of
+from veneer.records import Dialogue, Dropped, Message, write_rows
 from veneer.steps import Job
-from veneer.teacher.collect import Answers
-
-TABLE_4 = (
-    "I want you to generate a series of questions and answers. I want the answers to be "
-    "concise, just a few words. The questions should be lowercased and centered around "
-    "Wikipedia-like entities. For example,"
-)
-"""The paper's Table 4, up to its examples."""
-
-SHOTS = 5
-"""Seed pairs a request, from the paper's Table 4."""
+from veneer.teacher.collect import given, seed_for
+from veneer.teacher.parsing import parse
+from veneer.teacher.tasks import Pair, Task, enough, load_task, read_seeds
 
 ROUND = 64
 """Requests sent between two looks at how many unique pairs there are."""
 
-Pair = tuple[str, str]
+BEYOND = "beyond the count asked for"
+SOURCE = "synthesized"
 
-_QUESTION = re.compile(r"\s*(?:\d+[.)]\s*)?Q(?:uestion)?\s*:\s*(.*?)\s*$")
-_ANSWER = re.compile(r"\s*(?:\d+[.)]\s*)?A(?:nswer)?\s*:\s*(.*?)\s*$")
+Progress = Callable[..., None]
 
 
 def synthesize(job: Job) -> None:
-    """Step: question–answer pairs that resemble a few seeds.
+    """Step: pairs of a task that resemble a few seeds.
 
-    inputs: `model` a Hugging Face model folder; `seeds` a JSONL file of
-        {"question", "answer"}, at least five.
-    params: `count` (pairs wanted), `requests` (cap: the teacher may run out of new ones),
-        `temperature` (the paper's 1.0), `seed`, `max_new_tokens` a reply.
-    Writes pairs.jsonl (Dialogue rows, single turn, source "synthesized"), dropped.jsonl
-    ({"reason", "text"}) and counts.json, whose `raw` = kept + every dropped reason.
+    inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
+        `veneer.models.opening.model_of`); see `synthesize_from` for the rest.
     """
-    from veneer.models.local import LocalModel
+    with model_of(job) as model:
+        synthesize_from(job, model)
 
+
+def synthesize_from(job: Job, model: Model) -> None:
+    """What `synthesize` does, with any model that can be asked.
+
+    inputs: `seeds` a file of rows in the task's field names; without it the task's own seeds.
+    params: `count` (pairs wanted), `requests` (cap: the teacher may run out of new ones),
+        `temperature` (the paper's 1.0), `seed`, `max_new_tokens` a reply; optional `template`
+        (a built-in name or a Task's fields, default "nq"), `values` of the template and `name`
+        (who wrote the answers).
+    Writes pairs.jsonl (Dialogue rows, single turn), dropped.jsonl (Dropped rows) and
+    counts.json, whose `raw` = kept + every dropped reason.
+    """
+    params = job.params
+    task = load_task(params.get("template") or "nq", params.get("values") or {})
+    path = job.inputs.get("seeds")
+    seeds = enough(task.pairs, task, task.name) if path is None else read_seeds(Path(path), task)
     drawn = generate_pairs(
-        LocalModel.load(job.inputs["model"]),
-        read_seeds(Path(job.inputs["seeds"])),
-        count=job.params["count"],
-        requests=job.params["requests"],
-        temperature=job.params.get("temperature", 1.0),
-        seed=job.params["seed"],
-        max_new_tokens=job.params["max_new_tokens"],
+        model,
+        seeds,
+        task=task,
+        count=params["count"],
+        requests=params["requests"],
+        temperature=params.get("temperature", 1.0),
+        seed=params["seed"],
+        max_new_tokens=params["max_new_tokens"],
         progress=job.progress,
     )
-    write_rows(job.out / "pairs.jsonl", [_dialogue(pair) for pair in drawn.kept])
-    with (job.out / "dropped.jsonl").open("w", encoding="utf-8") as out:
-        for reason, text in drawn.dropped:
-            row = {"reason": reason, "text": text}
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    name = params.get("name", "teacher")
+    write_rows(job.out / "pairs.jsonl", dialogues(drawn, task, name))
+    write_rows(job.out / "dropped.jsonl", drawn.dropped)
     (job.out / "counts.json").write_text(json.dumps(drawn.counts(), indent=2) + "\n")
 
 
 @dataclass
 class Drawn:
-    """What the teacher wrote. `ended` says why no more was asked: "count" or "requests"."""
+    """What the teacher wrote, and which request each pair came from (from 0).
+
+    `ended` says why no more was asked: "count", "requests" or "budget".
+    """
 
     kept: list[Pair] = field(default_factory=list)
-    dropped: list[tuple[str, str]] = field(default_factory=list)
+    origins: list[int] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     requests: int = 0
     ended: str = "count"
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     def counts(self) -> dict[str, Any]:
         """Counts that add up: raw = kept + all of `dropped`."""
-        reasons = Counter(reason for reason, _ in self.dropped)
+        reasons = Counter(row.reason for row in self.dropped)
         return {
             "requests": self.requests,
+            "outcomes": dict(sorted(self.outcomes.items())),
             "raw": len(self.kept) + len(self.dropped),
             "kept": len(self.kept),
             "dropped": dict(sorted(reasons.items())),
             "ended_by": self.ended,
         }
 
+    def drop(self, reason: str, text: str, request: int) -> None:
+        """Leave something out, with its reason and the request that it answered."""
+        origin = f"request-{request}"
+        self.dropped.append(Dropped(reason=reason, origin=origin, source=SOURCE, text=text))
+
 
 def generate_pairs(
-    model: Answers,
+    model: Model,
     seeds: Sequence[Pair],
     *,
+    task: Task,
     count: int,
     requests: int,
-    temperature: float = 1.0,
+    temperature: float | None = 1.0,
     seed: int = 0,
     max_new_tokens: int = 256,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Drawn:
-    """Ask until there are `count` unique pairs or `requests` were made; keeps their order."""
+    """Ask until there are `count` unique pairs, `requests` were made or a budget ended.
+
+    Pairs keep their order. A request that occurs twice is asked as another sample of itself.
+    """
     drawn = Drawn()
     seen = {_key(pair): "repeats a seed" for pair in seeds}
     rng = random.Random(f"synthesize {seed}")
-    while len(drawn.kept) < count and drawn.requests < requests:
-        size = min(ROUND, requests - drawn.requests)
-        prompts = [request(rng.sample(list(seeds), SHOTS)) for _ in range(size)]
-        replies = model.answer(
-            prompts,
+    asked: Counter[str] = Counter()
+    budget = True
+    while budget and len(drawn.kept) < count and drawn.requests < requests:
+        # A whole round is drawn also where the cap leaves room for less: with a higher cap the
+        # same requests come again.
+        prompts = [task.request(rng.sample(list(seeds), task.shots)) for _ in range(ROUND)]
+        round_seed = rng.randrange(2**31)
+        asks = []
+        for prompt in prompts[: requests - drawn.requests]:
+            asks.append(Ask.of(prompt, asked[prompt]))
+            asked[prompt] += 1
+        replies = model.ask(
+            asks,
             max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=rng.randrange(2**31),
+            **given(temperature=temperature, seed=seed_for(model, round_seed)),
         )
-        drawn.requests += size
-        for reply in replies:
-            pairs, broken = parse_pairs(reply.text, cut_off=reply.finish == "length")
-            drawn.dropped += broken
-            for pair in pairs:
-                text = f"Q: {pair[0]}\nA: {pair[1]}"
-                reason = seen.get(_key(pair))
-                if reason is None and len(drawn.kept) >= count:
-                    reason = "beyond the count asked for"
-                if reason is not None:
-                    drawn.dropped.append((reason, text))
-                    continue
-                seen[_key(pair)] = "duplicate pair"
-                drawn.kept.append(pair)
+        first = drawn.requests
+        for number, reply in enumerate(replies, first):
+            if reply is None:
+                budget = False
+                continue
+            drawn.requests += 1
+            _take(drawn, task, reply, number, seen, count)
         if progress is not None:
             # The round that ends the loop reports all done, whichever limit ended it.
             share = max(len(drawn.kept) / count, drawn.requests / requests)
             progress(min(share, 1.0) * count, count, f"{len(drawn.kept)} unique pairs")
-    drawn.ended = "count" if len(drawn.kept) >= count else "requests"
+    drawn.ended = "requests" if budget else "budget"
+    if len(drawn.kept) >= count:
+        drawn.ended = "count"
     return drawn
 
 
-def request(shots: Sequence[Pair]) -> str:
-    """The prompt of Table 4 around five seed pairs."""
-    return "\n".join([TABLE_4, *(f"Q: {question}\nA: {answer}" for question, answer in shots)])
-
-
-def parse_pairs(reply: str, cut_off: bool = False) -> tuple[list[Pair], list[tuple[str, str]]]:
-    """The pairs in a reply, and (reason, text) of what is none.
-
-    A pair is a line "Q: …" followed by a line "A: …"; both may be numbered. With `cut_off` the
-    reply ended at its token limit, so its last line is incomplete and is not used.
-    """
-    lines = [line for line in reply.splitlines() if line.strip()]
-    pairs: list[Pair] = []
-    broken: list[tuple[str, str]] = []
-    last = lines.pop() if cut_off and lines else None
-    question: str | None = None
-    for line in lines:
-        asked, answered = _QUESTION.match(line), _ANSWER.match(line)
-        if asked:
-            if question is not None:
-                broken.append(("question without an answer", f"Q: {question}"))
-            question = asked[1]
-        elif answered and question is not None:
-            if question and answered[1]:
-                pairs.append((question, answered[1]))
-            else:
-                broken.append(("empty question or answer", f"Q: {question}\n{line}"))
-            question = None
-        elif answered:
-            broken.append(("answer without a question", line))
-        else:
-            broken.append(("neither a question nor an answer", line))
-    if last is not None:
-        text = last if question is None else f"Q: {question}\n{last}"
-        broken.append(("cut off at the token limit", text))
-    elif question is not None:
-        broken.append(("question without an answer", f"Q: {question}"))
-    return pairs, broken
-
-
-def read_seeds(path: Path) -> list[Pair]:
-    """Seed pairs from JSONL rows {"question", "answer"}."""
-    pairs = []
-    if not path.is_file():
-        raise InputError(f"{path} does not exist.", "Give a JSONL file of question and answer.")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
+def _take(
+    drawn: Drawn,
+    task: Task,
+    reply: Reply,
+    request: int,
+    seen: dict[tuple[str, ...], str],
+    count: int,
+) -> None:
+    """Sort a reply's parts into kept and dropped."""
+    drawn.outcomes[reply.outcome] += 1
+    if reply.outcome not in ("answered", "truncated"):
+        drawn.drop(f"reply {reply.outcome}", reply.text or reply.reason, request)
+        return
+    pairs, broken = parse(task, reply.text, cut_off=reply.outcome == "truncated")
+    for reason, text in broken:
+        drawn.drop(reason, text, request)
+    for pair in pairs:
+        why = seen.get(_key(pair))
+        if why is None and len(drawn.kept) >= count:
+            why = BEYOND
+        if why is not None:
+            drawn.drop(why, task.shown(pair), request)
             continue
-        try:
-            row = json.loads(line)
-            pairs.append((str(row["question"]), str(row["answer"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number}: not a seed pair.",
-                'Write each line as {"question": "…", "answer": "…"}.',
-            ) from error
-    if len(pairs) < SHOTS:
-        raise InputError(
-            f"{path} has {len(pairs)} seed pairs; a request shows {SHOTS}.",
-            "Add seed pairs (the paper used ten).",
+        seen[_key(pair)] = "duplicate pair"
+        drawn.kept.append(pair)
+        drawn.origins.append(request)
+
+
+def dialogues(drawn: Drawn, task: Task, teacher: str) -> list[Dialogue]:
+    """The kept pairs as imitation data."""
+    return [
+        Dialogue(
+            messages=(
+                Message(role="user", content=task.question(pair)),
+                Message(role="assistant", content=pair[1]),
+            ),
+            source=SOURCE,
+            category=task.name,
+            origin=f"request-{request}",
+            teacher=teacher,
         )
-    return pairs
-
-
-def _dialogue(pair: Pair) -> Dialogue:
-    messages = (
-        Message(role="user", content=pair[0]),
-        Message(role="assistant", content=pair[1]),
-    )
-    return Dialogue(messages=messages, source="synthesized")
+        for pair, request in zip(drawn.kept, drawn.origins, strict=True)
+    ]
 
 
 def _key(pair: Pair) -> tuple[str, ...]:

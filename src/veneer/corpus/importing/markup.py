@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 NOTE = "HTML converted to Markdown"
@@ -49,8 +50,9 @@ def as_markdown(turns: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]]
     for role, content in turns:
         certain = "<div" in content[:200] and _is_rendered(content)
         if certain or (all_rendered and role == "assistant" and content.strip()):
-            content = markdown(content)
-            converted += 1
+            with suppress(RecursionError):  # tags nested a thousand deep stay as they are
+                content = markdown(content)
+                converted += 1
         result.append((role, content))
     return result, converted
 

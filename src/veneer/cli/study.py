@@ -1,55 +1,15 @@
-"""The commands. No logic: each reads its arguments, calls one function, prints what it returns."""
+"""Commands that run, judge and show whole studies."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from veneer import __version__
-from veneer.errors import VeneerError
-
-app = typer.Typer(
-    name="veneer",
-    help="Measure what imitating a stronger model really buys: how much of the style gap and of "
-    "the capability gap was closed, side by side, with intervals.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: rich alone would double the time of --help
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-
-def main() -> None:
-    """Run a command; a user's mistake ends in one message and exit code 2, without a traceback."""
-    try:
-        app(prog_name="veneer")
-    except VeneerError as error:
-        print(f"veneer: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(141)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"veneer {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    pass
+from veneer.cli.app import Json, app, say
 
 
 @app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
@@ -73,7 +33,7 @@ def run(
     """
     from veneer.running import run_study
 
-    _print(run_study(study, out, seeds, workers), as_json)
+    say(run_study(study, out, seeds, workers), as_json)
 
 
 @app.command(
@@ -129,7 +89,7 @@ def audit(
         questions=questions,
         command=" ".join(["veneer", *sys.argv[1:]]),
     )
-    _print(result_of(out), as_json)
+    say(result_of(out), as_json)
 
 
 @app.command(epilog="Example:  veneer status runs/pocket")
@@ -140,7 +100,7 @@ def status(
     """Say which steps of a study are done."""
     from veneer.running import study_status
 
-    _print(study_status(run), as_json)
+    say(study_status(run), as_json)
 
 
 @app.command(epilog="Example:  veneer report runs/pocket")
@@ -152,7 +112,7 @@ def report(
     from veneer.report import build
 
     page = str(build(run))
-    _print({"report": page, "text": f"Report: {page}"}, as_json)
+    say({"report": page, "text": f"Report: {page}"}, as_json)
 
 
 @app.command(epilog="Example:  veneer schema > study.schema.json")
@@ -161,14 +121,3 @@ def schema() -> None:
     from veneer.spec import json_schema
 
     print(json.dumps(json_schema(), indent=1))
-
-
-def _print(result: Any, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False))
-    else:
-        print(result if isinstance(result, str) else result["text"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Lets every room's tests import the test server, `api_server`."""
