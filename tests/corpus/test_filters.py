@@ -72,6 +72,8 @@ def test_no_text_has_no_language_and_is_kept():
     assert reasons(keep_language(empty)) == [""] * 5
     assert language_of("") == ("", 0.0)
     assert language_of("12 + 30 = 42") == ("", 0.0)
+    assert language_of("xxxxxxxx") == ("", 0.0)
+    assert tag_language(batch(["xxxxxxxx"]), confidence=0.0)["language"].to_pylist() == [""]
 
 
 def test_an_unsure_query_is_settled_by_its_answer():
@@ -146,6 +148,7 @@ NAMES_ITS_MAKER = [
     "I’m Claude, made by Anthropic.",
     "My name is Vicuna, and I was trained by researchers from Large Model Systems Organization.",
     "I was developed by the team at Google DeepMind.",
+    "You can call me OpenAI, or any name you like.",
     "I'm just an AI, so take this with caution.",
     "My knowledge cutoff is September 2021.",
     "I don't have personal opinions, but many people like it.",
@@ -211,6 +214,7 @@ REFUSES = [
     "As an AI language model, I can't browse the web.",
     "I’m not able to view images.",
     "Unfortunately, I don't have access to real-time data.",
+    "Sorry, as an AI language model, I do not have the capability to play music.",
     "I must decline this request.",
     "很抱歉，我无法回答这个问题。",
 ]
@@ -219,6 +223,7 @@ ANSWERS = [
     "Sorry for the delay! Here is the poem.",
     "You cannot divide by zero, so the result is undefined.",
     "I can't wait to show you this recipe: mix flour and water.",
+    "I cannot help the way I feel\nwhen winter comes around",
     "The patient said: I cannot sleep at night.",
     "Sure. It is not possible to list all of them, but here are ten.",
     "Of course! I will not repeat the rules, only the changes.",

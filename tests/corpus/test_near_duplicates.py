@@ -128,6 +128,15 @@ def test_the_first_is_kept_and_a_row_that_is_out_takes_nothing_with_it():
     assert found([base] * 5) == [-1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("common", [(0, 1, 2, 3), (1, 2, 3, 4)])
+def test_a_pair_at_the_threshold_is_found_and_one_above_it_asked_for_is_not(common):
+    values = np.array([10, 20, 30, 40, 50], np.uint64)
+    shingles = Shingles(np.array([0, 5, 9]), np.concatenate([values, values[list(common)]]))
+    signs = signatures(shingles, 100, 1)
+    assert near_duplicates(signs, shingles, 0.8, rows=1).tolist() == [-1, 0]
+    assert near_duplicates(signs, shingles, 0.81, rows=1).tolist() == [-1, -1]
+
+
 def test_case_width_and_punctuation_do_not_count_and_nothing_is_like_nothing():
     texts = [
         "Hi!",

@@ -38,7 +38,7 @@ def shingle_hashes(letters, ends, width):
             span = min(width, end - start)
             found = np.empty(end - start - span + 1, np.uint64)
             for at in range(len(found)):
-                mixed = np.uint64(span)
+                mixed = np.uint64(0)
                 for letter in letters[start + at : start + at + span]:
                     mixed = _mixed(mixed + _STEP + np.uint64(letter))
                 found[at] = mixed
@@ -157,4 +157,4 @@ def _similar(a, b, threshold):
         possible = common + min(len(a) - i, len(b) - j)
         if possible / (total - possible) < threshold:
             return False
-    return common / (total - common) >= threshold
+    return True  # what is possible by now is what is common

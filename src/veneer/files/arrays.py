@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from veneer.errors import InputError
+from veneer.files.opening import Damaged
 from veneer.files.values import (
     Record,
     Scanner,
@@ -88,21 +89,31 @@ class _Window:
         self.buffer = ""
         self.at = 0
         self.ended = False
+        self.damage: Damaged | None = None
 
     def more(self) -> bool:
-        """Take in as much text again as is held; whether there was any."""
+        """Take in as much text again as is held; whether there was any.
+
+        Damage to the file is raised once all text before it has been looked at.
+        """
+        if self.damage is not None:
+            raise self.damage
         held = [self.buffer[self.at :]]
         wanted = max(1 << 16, len(held[0]))
         self.at = 0
         while wanted > 0:
-            piece = next(self.pieces, None)
+            try:
+                piece = next(self.pieces, None)
+            except Damaged as error:
+                self.damage = error
+                break
             if piece is None:
                 self.ended = True
                 break
             held.append(piece)
             wanted -= len(piece)
         self.buffer = "".join(held)
-        return len(held) > 1
+        return not self.ended or len(held) > 1
 
     def skip_to_entry(self) -> bool:
         """Move to the next entry or the closing bracket; False at the end of the text."""

@@ -38,7 +38,8 @@ IDENTITY: dict[str, str] = {
     r"(?:[^.!?\n]{0,80}?\b(?:I|me|my)\b)",
     "I am an AI": rf"\bI(?:['’]m| am) (?:just |only |simply |merely )?an? (?:{_KIND}[- ]*)*"
     rf"{_MODEL}\b(?!\s+(?:researcher|engineer|developer|company|expert|student|scientist))",
-    "I am NAME": rf"\b(?:I(?:['’]m| am)|my name is|you can call me)\s+{_NAMES}\b",
+    "I am NAME": rf"\b(?:I(?:['’]m| am)|my name is|you can call me)\s+"
+    rf"(?:{_NAMES}|OpenAI)\b",
     "made by MAKER": r"\b(?:I (?:was|am|have been)|I['’](?:m|ve been))\s[^.!?\n]{0,60}?"
     r"(?:trained|developed|created|built|made|designed)\s+by\s+"
     rf"(?:the (?:team|researchers|engineers) at\s+)?{_MAKERS}\b",
@@ -60,11 +61,11 @@ REFUSALS: dict[str, str] = {
     r"I apologi[sz]e|my apologies|unfortunately)\b[^.!?\n]{0,120}?\b"
     r"(?:can(?:no|['’])t|can not|unable|not able|won['’]t|will not|"
     r"not (?:comfortable|allowed|permitted|appropriate)|"
-    r"don['’]t have (?:access|enough|the ability))",
+    r"(?:don['’]t|do not) have (?:access|enough|real-?time|the (?:ability|capability)))",
     "cannot": r"\A\W*(?:as an? [^.!?\n]{0,60}?,\s*)?I\s+"
     r"(?:cannot|can['’]t|can not|won['’]t|will not|am (?:unable|not able) to|"
     r"must (?:decline|refuse))\b"
-    r"(?!\s+(?:wait|help but|stress|emphasi[sz]e|recommend .{0,20}enough|agree more))",
+    r"(?!\s+(?:wait|help (?:but|it|the)|stress|emphasi[sz]e|recommend .{0,20}enough|agree more))",
     "I'm unable": r"\A\W*I['’]m (?:unable|not able)\b",
     "not appropriate": r"\A[^.!?\n]{0,80}\bit (?:is|would be|['’]s) (?:not|in|un)\s?"
     r"(?:appropriate|ethical)\b",
