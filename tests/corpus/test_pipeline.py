@@ -230,6 +230,25 @@ def test_one_data_set_under_two_names(tmp_path):
     assert stats["sources"]["one-2"]["dropped"] == {"a query met before": 2}
 
 
+def test_progress_never_goes_back(tmp_path):
+    files = [
+        write(tmp_path / f"{name}.jsonl", [talk(f"{name} {n}", "answer") for n in range(1500)])
+        for name in ("one", "two")
+    ]
+    told = []
+    curate_files(
+        files,
+        tmp_path / "out",
+        settings=Curation.model_validate(PLAIN),
+        progress=lambda done, total, note: told.append((done / total, note)),
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len({share for share in shares if share < 0.6}) >= 3
+    assert any("records" in note and "a second" in note for _, note in told)
+
+
 # ---- mistakes --------------------------------------------------------------------------------
 
 

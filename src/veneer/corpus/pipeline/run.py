@@ -140,7 +140,7 @@ class _Run:
                 ):
                     pace = (records + made * ROWS) / max(time.monotonic() - started, 1e-9)
                     note = f"{file.name}: {made * ROWS:,} records, {pace:,.0f} a second"
-                    tell(sum(sizes[:at]) / sum(sizes), note)
+                    tell((sum(sizes[:at]) + reading.share * sizes[at]) / sum(sizes), note)
                 records += reading.parts * ROWS
                 appear(done, json.dumps({"parts": reading.parts}))
             found = json.loads(done.read_text("utf-8"))
