@@ -205,6 +205,21 @@ def test_the_evaluation_can_give_way_instead(tmp_path):
     assert stats["decontamination"]["test.jsonl"]["ids"] == ["7"]
 
 
+def test_two_evaluation_files_of_one_name(tmp_path):
+    for folder, text in (("a", "who ran?"), ("b", "who sat?")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "test.jsonl", [{"text": text}])
+    talks = write(tmp_path / "talks.jsonl", [talk("Who ran", "x"), talk("who sat?", "y")])
+    tests = [tmp_path / folder / "test.jsonl" for folder in ("a", "b")]
+    options = Curation.model_validate(PLAIN)
+    stats = curate_files([talks], tmp_path / "out", settings=options, against=tests)
+    assert stats["kept"] == 0
+    assert stats["decontamination"] == {
+        "test.jsonl": {"n": 1, "identical": 0, "asked": 1},
+        "test.jsonl (2)": {"n": 1, "identical": 1, "asked": 1},
+    }
+
+
 def test_a_set_of_queries_is_measured_though_nothing_is_kept(tmp_path):
     rows = [{"conversations": [{"from": "human", "value": q}]} for q in ("a b c", "", "a b c", "d")]
     kept, dropped, stats = curated(tmp_path, rows, ['{"text": "a b c"}'], diversity=10)

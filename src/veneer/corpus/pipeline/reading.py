@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,21 @@ class Evaluation:
         return f"{self.name}:{at + 1}" if named is None else str(named)
 
 
-def read_evaluation(path: Path) -> Evaluation:
+def read_evaluations(paths: Sequence[Path]) -> list[Evaluation]:
+    """Evaluation files in their order; those of one name are told apart by a number."""
+    met: Counter[str] = Counter()
+    found = []
+    for path in paths:
+        name = name_of(path)
+        met[name] += 1
+        found.append(read_evaluation(path, f"{name} ({met[name]})" if met[name] > 1 else name))
+    return found
+
+
+def read_evaluation(path: Path, name: str = "") -> Evaluation:
     """The `text` of each record, or its query (the first user turn) where it has none.
+
+    `name`: what it is called; "" for the file's name.
 
     Raises:
         InputError: the file or a record cannot be read.
@@ -109,4 +123,4 @@ def read_evaluation(path: Path) -> Evaluation:
                 f"{path}, {record.at}: no text in it ({error}).",
                 'Write each line as {"text": "…"}.',
             ) from None
-    return Evaluation(name_of(path), tuple(texts), tuple(records))
+    return Evaluation(name or name_of(path), tuple(texts), tuple(records))
