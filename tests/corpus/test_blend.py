@@ -144,3 +144,36 @@ def test_too_little_for_the_budget(tmp_path):
 
 def test_shares_are_exact():
     assert whole_weights({"a": 0.3, "b": 0.7}) == {"a": 3, "b": 7}
+
+
+def test_shares_by_tokens(tmp_path):
+    """Counted by hand: <|user|> q <|end|> <|assistant|> w… <|end|>, and plain text as it is."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, "w": 1}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>").save_pretrained(
+        tmp_path / "tokenizer"
+    )
+    write_rows(tmp_path / "a.jsonl", [dialogue(i, 6) for i in range(4)])
+    pages = "".join(json.dumps({"text": "w " * 10}) + "\n" for _ in range(3))
+    (tmp_path / "pages.jsonl").write_text(pages)
+    (tmp_path / "out").mkdir()
+    inputs = {name: tmp_path / f"{name}.jsonl" for name in ("a", "pages")}
+    inputs["tokenizer"] = tmp_path / "tokenizer"
+    params = {"shares": {"a": 1, "pages": 1}, "seed": 0, "unit": "tokens"}
+    out = tmp_path / "out"
+    blend(SimpleNamespace(out=out, inputs=inputs, params=params, progress=lambda *_: None))
+    stats = json.loads((out / "stats.json").read_text())
+    assert stats["unit"] == "tokens"
+    assert stats["corpora"]["a"]["used"] == 10 * stats["corpora"]["a"]["documents"]
+    assert stats["corpora"]["pages"]["used"] == 10 * stats["corpora"]["pages"]["documents"]
+    assert stats["corpora"]["pages"]["documents"] == 3
+    params = {"shares": {"a": 1}, "seed": 0, "unit": "letters"}
+    with pytest.raises(InputError, match="'letters'"):
+        blend(
+            SimpleNamespace(
+                out=out, inputs={"a": tmp_path / "a.jsonl"}, params=params, progress=None
+            )
+        )

@@ -205,6 +205,21 @@ def test_the_evaluation_can_give_way_instead(tmp_path):
     assert stats["decontamination"]["test.jsonl"]["ids"] == ["7"]
 
 
+def test_two_evaluation_files_of_one_name(tmp_path):
+    for folder, text in (("a", "who ran?"), ("b", "who sat?")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "test.jsonl", [{"text": text}])
+    talks = write(tmp_path / "talks.jsonl", [talk("Who ran", "x"), talk("who sat?", "y")])
+    tests = [tmp_path / folder / "test.jsonl" for folder in ("a", "b")]
+    options = Curation.model_validate(PLAIN)
+    stats = curate_files([talks], tmp_path / "out", settings=options, against=tests)
+    assert stats["kept"] == 0
+    assert stats["decontamination"] == {
+        "test.jsonl": {"n": 1, "identical": 0, "asked": 1},
+        "test.jsonl (2)": {"n": 1, "identical": 1, "asked": 1},
+    }
+
+
 def test_a_set_of_queries_is_measured_though_nothing_is_kept(tmp_path):
     rows = [{"conversations": [{"from": "human", "value": q}]} for q in ("a b c", "", "a b c", "d")]
     kept, dropped, stats = curated(tmp_path, rows, ['{"text": "a b c"}'], diversity=10)
@@ -230,21 +245,40 @@ def test_one_data_set_under_two_names(tmp_path):
     assert stats["sources"]["one-2"]["dropped"] == {"a query met before": 2}
 
 
+def test_progress_never_goes_back(tmp_path):
+    files = [
+        write(tmp_path / f"{name}.jsonl", [talk(f"{name} {n}", "answer") for n in range(1500)])
+        for name in ("one", "two")
+    ]
+    told = []
+    curate_files(
+        files,
+        tmp_path / "out",
+        settings=Curation.model_validate(PLAIN),
+        progress=lambda done, total, note: told.append((done / total, note)),
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len({share for share in shares if share < 0.6}) >= 3
+    assert any("records" in note and "a second" in note for _, note in told)
+
+
 # ---- mistakes --------------------------------------------------------------------------------
 
 
 def test_mistakes_are_named(tmp_path):
     plain = Curation.model_validate(PLAIN)
     file = write(tmp_path / "a.jsonl", [talk("a", "b")])
+    missing = tmp_path / "missing.jsonl"
+    bad = write(tmp_path / "bad.jsonl", ['{"number": 3}'])
     with pytest.raises(InputError, match="No file to curate"):
         curate_files([], tmp_path / "out", settings=plain)
     with pytest.raises(InputError, match=r"missing\.jsonl does not exist"):
-        curate_files([tmp_path / "missing.jsonl"], tmp_path / "out", settings=plain)
+        curate_files([missing], tmp_path / "out", settings=plain)
     with pytest.raises(InputError, match=r"missing\.jsonl does not exist"):
-        missing = tmp_path / "missing.jsonl"
         curate_files([file], tmp_path / "out", settings=plain, against=[missing])
     with pytest.raises(InputError, match="no text in it"):
-        bad = write(tmp_path / "bad.jsonl", ['{"number": 3}'])
         curate_files([file], tmp_path / "out", settings=plain, against=[bad])
     with pytest.raises(InputError, match="no back end 'spark'"):
         curate_files([file], tmp_path / "out", settings=plain, backend="spark")

@@ -14,13 +14,14 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from veneer.corpus.pipeline.parts import filter_part, filtered, write_part
 from veneer.corpus.pipeline.settings import Curation
-from veneer.errors import InputError
+from veneer.errors import InputError, VeneerError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,10 +83,15 @@ def side_by_side(
         while running:
             yield running.popleft().result()
         pool.shutdown()
-    except BaseException:
+    except BaseException as error:
         for process in list((pool._processes or {}).values()):
             process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise VeneerError(
+                "A worker process was killed (out of memory, perhaps); what was done is kept.",
+                "The same command goes on from there; --workers 1 takes the least memory.",
+            ) from error
         raise
 
 

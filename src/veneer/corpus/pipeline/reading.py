@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,16 +27,20 @@ class Reading:
     """The batches of a file whose parts are not in `folder`, each with its part's path.
 
     parts: how many the file has, once it was read through. Records before the first missing part
-    are passed over and not converted.
+    are passed over and not converted. share: how much of the file is read, estimated from bytes.
     """
 
     def __init__(self, file: DataFile, folder: Path, settings: Curation) -> None:
         self.file, self.folder, self.settings = file, folder, settings
         self.parts = 0
+        self.share = 0.0
+        self._whole = max(_unzipped_size(file.path), 1)
 
     def __iter__(self) -> Iterator[tuple[Path, pa.RecordBatch]]:
-        while part_path(self.folder, self.parts).exists():
+        read = 0
+        while (path := part_path(self.folder, self.parts)).exists():
             self.parts += 1
+            read += path.stat().st_size
         batches = read_batches(
             self.file.path,
             source=self.file.source,
@@ -47,6 +52,8 @@ class Reading:
         for batch in batches:
             path = part_path(self.folder, self.parts)
             self.parts += 1
+            read += batch.nbytes
+            self.share = min(read / self._whole, 0.95)
             if not path.exists():
                 yield path, batch
 
@@ -54,6 +61,19 @@ class Reading:
 def part_path(folder: Path, at: int) -> Path:
     """Where the part with a number lies."""
     return folder / f"part-{at:06d}.arrow"
+
+
+def _unzipped_size(path: str | Path) -> int:
+    """Bytes of a file, of a gzip file those within (its last four bytes, modulo 2^32)."""
+    if not isinstance(path, Path):
+        return 0
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        size = file.seek(0, 2)
+        if not zipped or size < 18:
+            return size
+        file.seek(-4, 2)
+        return max(int.from_bytes(file.read(4), "little"), size)
 
 
 @dataclass(frozen=True)
@@ -72,8 +92,21 @@ class Evaluation:
         return f"{self.name}:{at + 1}" if named is None else str(named)
 
 
-def read_evaluation(path: Path) -> Evaluation:
+def read_evaluations(paths: Sequence[Path]) -> list[Evaluation]:
+    """Evaluation files in their order; those of one name are told apart by a number."""
+    met: Counter[str] = Counter()
+    found = []
+    for path in paths:
+        name = name_of(path)
+        met[name] += 1
+        found.append(read_evaluation(path, f"{name} ({met[name]})" if met[name] > 1 else name))
+    return found
+
+
+def read_evaluation(path: Path, name: str = "") -> Evaluation:
     """The `text` of each record, or its query (the first user turn) where it has none.
+
+    `name`: what it is called; "" for the file's name.
 
     Raises:
         InputError: the file or a record cannot be read.
@@ -90,4 +123,4 @@ def read_evaluation(path: Path) -> Evaluation:
                 f"{path}, {record.at}: no text in it ({error}).",
                 'Write each line as {"text": "…"}.',
             ) from None
-    return Evaluation(name_of(path), tuple(texts), tuple(records))
+    return Evaluation(name or name_of(path), tuple(texts), tuple(records))

@@ -16,7 +16,7 @@ from veneer.corpus.pipeline.backends import Backend, filtered_parts, side_by_sid
 from veneer.corpus.pipeline.inputs import DataFile
 from veneer.corpus.pipeline.judging import Judged, judge
 from veneer.corpus.pipeline.parts import ROWS
-from veneer.corpus.pipeline.reading import Evaluation, Reading, part_path, read_evaluation
+from veneer.corpus.pipeline.reading import Evaluation, Reading, part_path, read_evaluations
 from veneer.corpus.pipeline.settings import Curation
 from veneer.corpus.pipeline.summary import summary
 from veneer.corpus.pipeline.writing import appear, clear, joined, write_fragments
@@ -27,7 +27,7 @@ Progress = Callable[[float, float, str], None]
 
 
 def curate_files(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     out: Path,
     *,
     settings: Curation | None = None,
@@ -43,7 +43,7 @@ def curate_files(
 
     Args:
         files: data files in the formats that `veneer.corpus.importing` knows, or folders with
-            corpus.jsonl, answers.jsonl or pairs.jsonl.
+            corpus.jsonl, answers.jsonl or pairs.jsonl, or "hub:NAME".
         out: a folder for corpus.jsonl (Dialogue rows), dropped.jsonl (Dropped rows), stats.json
             and card.md; with `decontaminate.remove` "evaluation" also evaluation-clean.jsonl (the
             evaluation's records as they were) and contaminated.jsonl. Work that is not finished
@@ -75,7 +75,7 @@ def curate_files(
         if earlier is not None:
             clear(out / inputs.WORK)
             return earlier
-        evaluations = [read_evaluation(path) for path in tests]
+        evaluations = read_evaluations(tests)
         run = _Run(out, settings, wanted, tokenizer, terms, _workers(workers), progress)
         parts = run.filter(data, backend)
         judged = judge(parts, settings, evaluations, run.tell(0.6, 0.75))
@@ -140,7 +140,7 @@ class _Run:
                 ):
                     pace = (records + made * ROWS) / max(time.monotonic() - started, 1e-9)
                     note = f"{file.name}: {made * ROWS:,} records, {pace:,.0f} a second"
-                    tell(sum(sizes[:at]) / sum(sizes), note)
+                    tell((sum(sizes[:at]) + reading.share * sizes[at]) / sum(sizes), note)
                 records += reading.parts * ROWS
                 appear(done, json.dumps({"parts": reading.parts}))
             found = json.loads(done.read_text("utf-8"))
