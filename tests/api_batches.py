@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import api_answers as words
+from api_http import Request, Reset, Response, http, reply
 
 if TYPE_CHECKING:
-    from api_provider import Request, Response, Server
+    from api_provider import Server
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")
 LATE = "This request could not be executed before the completion window expired."
-
-
-def reply(status: int, body: Any) -> Response:
-    return status, {}, body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
 def missing(what: str, id: str) -> Response:
@@ -48,7 +45,7 @@ class Batches:
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.work: dict[str, dict[str, Any]] = {}  # lines, results and times of each batch
-        self.failing = self.expiring = 0
+        self.failing = self.expiring = self.created_resets = self.download_resets = 0
 
     def answer(self, request: Request) -> Response:
         url = urlsplit(request.path)
@@ -76,7 +73,12 @@ class Batches:
         if request.method == "DELETE":
             del self.files[rest[0]]
             return reply(200, {"id": rest[0], "object": "file", "deleted": True})
-        return reply(200, content if rest[1:] == ["content"] else described)
+        if rest[1:] != ["content"]:
+            return reply(200, described)
+        if self.download_resets < self.server.options.download_resets:
+            self.download_resets += 1
+            raise Reset(http(200, {}, content)[: -len(content) // 2])
+        return reply(200, content)
 
     def _store(self, name: str, content: bytes, purpose: str) -> dict[str, Any]:
         described = {
@@ -146,6 +148,9 @@ class Batches:
         self.batches[batch["id"]] = batch
         self.work[batch["id"]] = {"at": self.server.now(), "done": 0, "out": [], "bad": []}
         self.settle()
+        if self.created_resets < self.server.options.batch_create_resets:
+            self.created_resets += 1
+            raise Reset
         return reply(200, batch)
 
     def _set(self, batch: dict[str, Any], status: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import api_answers as words
 from api_batches import Batches
+from api_http import Request, Reset, Response, http, reply
 from api_limits import Limit
 
 CHAT = "/v1/chat/completions"
@@ -68,46 +69,13 @@ class Options:
     batch_max_requests: int = 50_000
     batch_max_bytes: int = 200_000_000
     batch_pages: int = 20  # batches in one page of the list
+    batch_create_resets: int = 0  # so many batches are created without the client learning of it
+    download_resets: int = 0  # so many downloads end in the middle
 
 
 FAULTS = ("500", "503", "reset_before", "reset_mid", "stall", "empty_choices", "malformed")
 FAULTS += ("wrong_id", "missing_id", "content_filter", "refusal", "empty")
 ENDINGS = ("content_filter", "refusal", "empty")
-
-Response = tuple[int, dict[str, str], bytes]
-
-
-@dataclass
-class Request:
-    """One HTTP request. `gone()` tells whether the client has hung up."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    reader: asyncio.StreamReader
-
-    def gone(self) -> bool:
-        return self.reader.at_eof() or self.reader.exception() is not None
-
-
-class Reset(Exception):
-    """Close the connection with RST after sending `part` of a reply."""
-
-    def __init__(self, part: bytes = b"") -> None:
-        self.part = part
-
-
-def reply(status: int, body: Any, **headers: str) -> Response:
-    named = {k.replace("_", "-"): v for k, v in headers.items()}
-    return status, named, body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-def http(status: int, headers: dict[str, str], body: bytes) -> bytes:
-    kind = {"content-type": "application/json", **headers}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in kind.items())
-    head = f"HTTP/1.1 {status} _\r\n{lines}content-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 class Server:

@@ -24,30 +24,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from api_provider import CHAT, Options, Request, Reset, Server, http
+from api_http import Reset, http, read
+from api_provider import CHAT, Options, Server
 
 # ---- HTTP ------------------------------------------------------------------------------
-
-
-async def read(reader: asyncio.StreamReader) -> Request | None:
-    """The next request of a connection; None at its end."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        first, *rest = head.decode("latin-1").split("\r\n")
-        method, path, _ = first.split(" ")
-        pairs = (line.split(":", 1) for line in rest if ":" in line)
-        headers = {name.lower(): value.strip() for name, value in pairs}
-        if headers.get("transfer-encoding", "") == "chunked":
-            body = b""
-            while size := int(await reader.readline(), 16):
-                body += await reader.readexactly(size)
-                await reader.readexactly(2)
-            await reader.readexactly(2)
-        else:
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
-    return Request(method, path, headers, body, reader)
 
 
 async def connection(

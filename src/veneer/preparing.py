@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -83,7 +83,7 @@ def synthesize(
     count: int,
     template: str = "nq",
     values: Mapping[str, str],
-    variant: str | None = None,
+    variant: Literal["self-instruct", "alpaca"] | None = None,
     requests: int | None = None,
     temperature: float = 1.0,
     max_tokens: int = 1024,

@@ -26,6 +26,8 @@ Outcome = Literal["answered", "refused", "filtered", "truncated", "empty", "malf
 """How an answer ended: refused by the model, filtered (stopped by the provider's content filter),
 truncated at the token limit, empty, malformed (no answer can be read from the reply), failed
 (no reply). Whatever is not "answered" has a reason."""
+UNHEARD: tuple[Outcome, ...] = ("filtered", "malformed", "failed")
+"""Outcomes that bring no answer of the model's own: what they belong to is unscored."""
 
 
 class Record(BaseModel):

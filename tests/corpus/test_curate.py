@@ -2,13 +2,14 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veneer.corpus.curate import bare, curate, decontaminated, deduplicated, folded
+from veneer.corpus.curate import curate
+from veneer.corpus.dedup import bare, folded
 from veneer.corpus.mix import mix
 from veneer.errors import InputError
-from veneer.records import Answer, Dialogue, Message, read_rows, write_rows
+from veneer.records import Answer, Dialogue, Dropped, Message, read_rows, write_rows
 
 
 def dialogue(question, answer="yes"):
@@ -22,8 +23,26 @@ def job(out, inputs, **params):
     return SimpleNamespace(out=out, inputs=inputs, params=params, progress=lambda *_: None)
 
 
-def lines(path):
-    return [json.loads(line) for line in path.open()]
+def curated(tmp_path, said, against=(), out="out", **params):
+    """(kept, dropped, stats) of dialogues as the study's step curates them."""
+    corpus = tmp_path / f"{out}-in"
+    corpus.mkdir()
+    write_rows(corpus / "corpus.jsonl", said)
+    inputs = {"said": corpus}
+    if against:
+        inputs["against0"] = tmp_path / f"{out}-against.jsonl"
+        rows = "".join(json.dumps({"text": text}) + "\n" for text in against)
+        inputs["against0"].write_text(rows)
+    curate(job(tmp_path / out, inputs, **params))
+    return (
+        list(read_rows(tmp_path / out / "corpus.jsonl", Dialogue)),
+        list(read_rows(tmp_path / out / "dropped.jsonl", Dropped)),
+        json.loads((tmp_path / out / "stats.json").read_text()),
+    )
+
+
+def said_in(dialogues):
+    return [tuple((m.role, m.content) for m in d.messages) for d in dialogues]
 
 
 def test_answers_become_a_corpus_and_the_counts_add_up(tmp_path):
@@ -49,6 +68,8 @@ def test_answers_become_a_corpus_and_the_counts_add_up(tmp_path):
         ("How?", "So."),
     ]
     assert rows[0].category == "chat"
+    assert rows[1].category == ""
+    assert rows[1].origin == "answers.jsonl:6"
     stats = json.loads((tmp_path / "out" / "stats.json").read_text())
     assert stats["dropped"] == {
         "a query met before": 1,
@@ -58,12 +79,17 @@ def test_answers_become_a_corpus_and_the_counts_add_up(tmp_path):
     }
     assert stats["records"] == stats["kept"] + sum(stats["dropped"].values()) == 6
     assert stats["words"] == {"assistant": 3, "user": 3}
-    assert stats["sources"] == {"t": 2}
-    dropped = lines(tmp_path / "out" / "dropped.jsonl")
-    assert {
-        "reason": "a query met before",
-        "text": "user:  who  RAN?\nassistant: The cat.",
-    } in dropped
+    assert stats["sources"]["t"]["kept"] == 2
+    dropped = list(read_rows(tmp_path / "out" / "dropped.jsonl", Dropped))
+    repeated = next(row for row in dropped if row.reason == "a query met before")
+    assert repeated.text == "user:  who  RAN?\nassistant: The cat."
+    assert repeated.origin == "answers.jsonl:2"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "card.md",
+        "corpus.jsonl",
+        "dropped.jsonl",
+        "stats.json",
+    ]
 
 
 def test_tokens_are_counted_as_they_are_trained_on(tmp_path, tokenizer_folder):
@@ -95,10 +121,11 @@ def test_a_folder_without_data_is_refused(tmp_path):
 questions = st.lists(st.sampled_from(["A b?", "a  B?", "ａ b?", "c", "C", "d!"]), max_size=12)
 
 
-@given(questions, st.sampled_from(["query", "pair", "none"]))
-def test_deduplication_keeps_the_first_of_each(asked, by):
+@settings(max_examples=15, deadline=None)
+@given(questions.filter(bool), st.sampled_from(["query", "pair", "none"]))
+def test_deduplication_keeps_the_first_of_each(tmp_path_factory, asked, by):
     said = [dialogue(q, f"answer {i % 2}") for i, q in enumerate(asked)]
-    kept, dropped = deduplicated(said, by)
+    kept, dropped, _ = curated(tmp_path_factory.mktemp("dedup"), said, dedup=by)
     assert len(kept) + len(dropped) == len(said)
     name = {
         "query": lambda d: folded(d.query),
@@ -108,32 +135,62 @@ def test_deduplication_keeps_the_first_of_each(asked, by):
     first = {}
     for each in said:
         first.setdefault(name(each), each)
-    assert kept == list(first.values())
+    assert said_in(kept) == said_in(first.values())
 
 
-def test_unknown_deduplication():
-    with pytest.raises(InputError, match="query, pair, none"):
-        deduplicated([], "fuzzy")
+texts = st.sampled_from(["Who won?", "who  won", "“Who won”!", "Why?", "?!", "Ｗhy", "so it is"])
+talks = st.lists(st.lists(texts, min_size=1, max_size=3), min_size=1, max_size=8)
 
 
-def test_a_later_turn_can_ask_a_test_question_too():
-    messages = [
-        ("user", "hello"),
-        ("assistant", "hi"),
-        ("user", "Who won ‘the cup’"),
-        ("assistant", "x"),
+@settings(max_examples=15, deadline=None)
+@given(talks, st.lists(texts, min_size=1, max_size=2))
+def test_no_kept_dialogue_asks_a_test_question(tmp_path_factory, talks, against):
+    """Against a loop over all turns; a later turn can ask a test question too."""
+    said = [
+        Dialogue(
+            messages=tuple(
+                Message(role=role, content=text)
+                for asked in talk
+                for role, text in (("user", asked), ("assistant", f"answer {at}"))
+            )
+        )
+        for at, talk in enumerate(talks)
     ]
-    leak = Dialogue(messages=tuple(Message(role=r, content=c) for r, c in messages))
-    fine = dialogue("who won the cup in 1990?")
-    kept, dropped = decontaminated([leak, fine], ["who won 'the cup'?"])
-    assert kept == [fine]
-    assert len(dropped) == 1
+    kept, _, stats = curated(tmp_path_factory.mktemp("tested"), said, against, dedup="none")
+    tested = {bare(text) for text in against}
+    fine = [d for d in said if all(bare(m.content) not in tested for m in d.messages[::2])]
+    assert said_in(kept) == said_in(fine)
+    if len(fine) < len(said):
+        assert stats["dropped"] == {"asks a question of the evaluation": len(said) - len(fine)}
 
 
-def test_folding():
-    assert folded("Ｗho  ran\n?") == "who ran ?"
-    assert bare("“Who”, ran_fast?!") == "who ran fast"
-    assert bare("?!") == "?!"
+def test_options_go_over_what_a_study_gets_unasked(tmp_path):
+    said = [dialogue("What is a cat?"), dialogue("what is a cat?"), dialogue("Nothing like it.")]
+    kept, _, _ = curated(tmp_path, said, curation={"sameness": "exact"}, dedup="query")
+    assert len(kept) == 3
+    nearly = ["What is a cat in a large house made of stone and wood?"]
+    said = [dialogue("What is a cat in a large house made of stone and glass?"), dialogue("No.")]
+    assert len(curated(tmp_path, said, nearly, "equal")[0]) == 2
+    kept, dropped, _ = curated(
+        tmp_path, said, nearly, "nearly", curation={"decontaminate": {"bleu": 0.2}}
+    )
+    assert said_in(kept) == said_in(said[1:])
+    assert [row.reason for row in dropped] == ["asks nearly a question of the evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"dedup": "fuzzy"}, "query, pair, none"),
+        ({"curation": {"langauge": "en"}}, "Did you mean 'language'"),
+        ({"curation": {"decontaminate": {"belu": 0.2}}}, "Did you mean 'bleu'"),
+        ({"curation": {"decontaminate": {"bleu": 20}}}, "decontaminate.bleu cannot be 20"),
+    ],
+)
+def test_options_that_cannot_be_used(tmp_path, params, message):
+    with pytest.raises(InputError) as caught:
+        curated(tmp_path, [dialogue("a")], **params)
+    assert message in str(caught.value)
 
 
 def replay_job(tmp_path, ratio, seed=0, out="mixed"):

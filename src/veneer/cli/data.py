@@ -263,7 +263,7 @@ def curate(
         "licence": licence,
     }
     result = preparing.curate(
-        files,
+        [Path(file) for file in files],
         out,
         against=against or (),
         options=options,

@@ -234,9 +234,7 @@ def _dialogue_file(given: Path, scratch: Path) -> Path:
     return scratch
 
 
-def _write(
-    path: Path, documents: Sequence[Documents], taken: Sequence[tuple[int, int]]
-) -> str:
+def _write(path: Path, documents: Sequence[Documents], taken: Sequence[tuple[int, int]]) -> str:
     """The documents, one a line, in their order; the SHA-256 of the file."""
     hashed = hashlib.sha256()
     files = [each.path.open("rb") for each in documents]

@@ -55,22 +55,19 @@ def card(stats: Stats) -> str:
     unlabelled: {reason: rows}, rows whose category could not be settled.
     settings: {name: value}; command: str; versions: {package: version}.
     """
-    sections = (_counts, _funnel, _sources, _texts, _diversity, _categories, _languages)
-    sections += (_decontamination, _terms, _made, _limits)
     title = str(stats.get("name") or "Imitation data")
     blocks = [f"---\n{_front_matter(stats)}---", f"# {_line(title)}"]
-    blocks += [text for section in sections if (text := section(stats))]
+    blocks += [text for section in SECTIONS if (text := section(stats))]
     return "\n\n".join(blocks) + "\n"
 
 
 def _front_matter(stats: Stats) -> str:
     languages = [code for code in _ranked(stats.get("languages")) if code]
-    licences = sorted({line.licence or UNKNOWN for line in _ledger(stats)})
     front: dict[str, Any] = {"pretty_name": str(stats.get("name") or "Imitation data")}
     if languages:
         front["language"] = languages
-    if licences:
-        front |= {"license": "other", "license_name": "mixed: " + ", ".join(licences)}
+    if stats.get("ledger"):
+        front |= {"license": "other", "license_name": "mixed-terms"}
     front["task_categories"] = ["text-generation"]
     if "kept" in stats:
         kept = stats["kept"]
@@ -157,9 +154,9 @@ def _diversity(stats: Stats) -> str:
         "Diversity",
         _table(("what", "value"), rows),
         "For each user query, the sentence BLEU of the most similar other query: lower is more "
-        "diverse. The imitation paper (§3) reports a mean of 8 % for its broad mixture of about "
-        "90,000 queries and 61 % for Super-NaturalInstructions. The figure grows with the number "
-        "of queries compared, so only sets of equal size compare.",
+        "diverse. The imitation paper (§3) reports a mean of 8 % for ShareGPT-Mix, some "
+        "90,000 dialogues, and 61 % for as many examples of Super-NaturalInstructions. The figure "
+        "grows with the number of queries compared: only sets of equal size compare.",
     )
 
 
@@ -284,6 +281,21 @@ def _limits(stats: Stats) -> str:
             f"probability {near['missed_at_threshold']:.1g}."
         )
     return _section("What is not known", "\n".join(f"- {each}" for each in known))
+
+
+SECTIONS = (
+    _counts,
+    _funnel,
+    _sources,
+    _texts,
+    _diversity,
+    _categories,
+    _languages,
+    _decontamination,
+    _terms,
+    _made,
+    _limits,
+)
 
 
 # ---- Markdown -------------------------------------------------------------------------------

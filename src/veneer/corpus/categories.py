@@ -66,22 +66,24 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\b(?:re-?writ\w+|re-?phras\w+|paraphras\w+|reword\w*|proof-?read\w*|translat\w+|"
         r"(?:correct|fix|check|improve|edit|revise|polish|refine|enhance|shorten|simplify)\b"
         r"[^.?!\n]{0,30}\b(?:grammar|sentences?|paragraph|text|essay|email|e-mail|writing|wording|"
-        r"english|spelling|comment|this|following)|make (?:it|this)[^.?!\n]{0,20}\b(?:clear|short|long|"
-        r"formal|professional|concise|better|sound))",
+        r"english|spelling|comment|this|following)|make (?:it|this)[^.?!\n]{0,20}\b"
+        r"(?:clear|short|long|formal|professional|concise|better|sound))",
     ),
     (
         "Brainstorming",
         r"\b(?:brain-?storm\w*|ideas?|suggest(?:ions?|s|ed)?|come up with|recommend\w*|"
         r"inspir\w+|tips|slogans?|taglines?|catchy|possible names|"
-        r"names? (?:for|of a|ideas)|give me (?:a list|some|\d+)|(?:list|generate|create|name|provide) "
-        r"(?:a list of |me )?(?:\d+|ten|five|twenty|some|several)\b|list (?:of|all|the|some|best)|"
-        r"\d+ (?:\w+ ){0,2}(?:ways|topics|titles|examples|reasons|questions|features|options|things))\b",
+        r"names? (?:for|of a|ideas)|give me (?:a list|some|\d+)|list (?:of|all|the|some|best)|"
+        r"(?:list|generate|create|name|provide) (?:a list of |me )?"
+        r"(?:\d+|ten|five|twenty|some|several)\b|\d+ (?:\w+ ){0,2}"
+        r"(?:ways|topics|titles|examples|reasons|questions|features|options|things))\b",
     ),
     (
         "Chat",
         r"\A\W*(?:hi|hello|hey|yo|howdy|good (?:morning|afternoon|evening)|greetings|thanks?|"
-        r"thank you|ok(?:ay)?|yes|no|bye|hihi|sup|what'?s up)(?:\W+(?:there|chat ?gpt|friend|all|again|"
-        r"you|gpt|bot|how (?:are|have) you(?: been)?|how is it going|can you help me))*\W*\Z",
+        r"thank you|ok(?:ay)?|yes|no|bye|hihi|sup|what'?s up)"
+        r"(?:\W+(?:there|chat ?gpt|friend|all|again|you|gpt|bot|"
+        r"how (?:are|have) you(?: been)?|how is it going|can you help me))*\W*\Z",
     ),
     (
         "Chat",

@@ -13,7 +13,12 @@ from veneer.steps.graph import versioned
 DEDUPS: tuple[Dedup, ...] = ("query", "pair", "none")
 AGAINST = "against"
 TOKENIZER = "tokenizer"
-WITHOUT_ASKING = {"categories": False, "diversity": 0, "decontaminate": {"bleu": None}}
+UNASKED = {
+    "sameness": "folded",
+    "categories": False,
+    "diversity": 0,
+    "decontaminate": {"bleu": None},
+}
 """What a study that names no options gets: evaluation text is found by equality alone."""
 
 
@@ -57,4 +62,4 @@ def settings_of(job: Job) -> Curation:
     dedup = job.params.get("dedup", "query")
     if dedup not in DEDUPS:
         raise InputError(f"Cannot deduplicate by {dedup!r}.", f"Known: {', '.join(DEDUPS)}.")
-    return curation_of({**WITHOUT_ASKING, "dedup": dedup, **job.params.get("curation", {})})
+    return curation_of({**UNASKED, "dedup": dedup, **job.params.get("curation", {})})

@@ -13,6 +13,10 @@ In two stages, so that the first runs on batches anywhere and the second once ov
     signs = [signatures(each) for each in prints]                   # too
     first = near_duplicates(np.vstack(signs), joined(prints), threshold=0.8)
 
+100,000 queries of 500 characters took 8 s on one core (shingles 5, signatures 2, the second stage
+1); datasketch's MinHash and LSH took 60 s, unverified. Shingles need 8 bytes a character. The worst
+case is quadratic: 20,000 fillings of one template, all pairs at J = 0.65, took 91 s.
+
 `first[i]` is the earliest kept row that row i repeats, or -1. Rows are judged in order and only
 against kept ones, so where B repeats A and C repeats B but not A, C is kept.
 """
@@ -37,7 +41,11 @@ ROWS = 5
 more pairs are looked at than with the usual few long bands is decided by the exact similarity."""
 
 WIDTH = 5
-"""Characters in a shingle."""
+"""Characters in a shingle. Of 300 real queries of 8 to 20 words, 88 % stay at J ≥ 0.8 with one
+letter changed, and 78 % with one word left out; with shingles of 3 words 15 and 16 %, for which one
+change costs a third of a short query. Of 3 characters, 100 and 95 %, but then unlike questions of
+one template meet too ("most upVotes", "most downVotes"). Characters need no word boundaries either,
+so Chinese is compared like English."""
 
 SEED = 0
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def schema() -> pa.Schema:
     """Columns of a batch.
 
-    messages: turns {"role", "content"}; empty where the record could not be read as a dialogue.
+    messages: turns {"role", "content"}; of a record that is no dialogue the turns as they were
+        read, empty where there were none to read.
     text: the record as it was read, where it is no dialogue; else "".
     reason: why the row is rejected; "" while it is kept.
     trimmed: turns cut off it, each "reason\\ttext".

@@ -34,7 +34,9 @@ def counts_of(
             words[message.role] += len(message.content.split())
     sources: dict[str, Counts] = {}
     for row in rows:
-        about = sources.setdefault(row["source"], {"records": 0, "split_off": 0, "kept": 0, "dropped": {}})
+        about = sources.setdefault(
+            row["source"], {"records": 0, "split_off": 0, "kept": 0, "dropped": {}}
+        )
         about["split_off" if row["later"] else "records"] += 1
         if row["reason"]:
             about["dropped"][row["reason"]] = about["dropped"].get(row["reason"], 0) + 1

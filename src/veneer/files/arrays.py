@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
 from veneer.errors import InputError
 from veneer.files.values import (
-    HALVES,
     Record,
     Scanner,
     Unreadable,
     first_value,
     parsed,
     shown,
-    whole_characters,
+    without_halves,
 )
 
-LONGEST = 64_000_000
+LONGEST = 256_000_000
 """Characters of one entry."""
+DOUBTFUL = 4_000_000
+"""Characters without an end after which another entry is looked for inside one."""
+LOOK_AHEAD = 10_000
+"""Characters looked at after a broken entry."""
 
 _BETWEEN = re.compile(r"[\s,\ufeff]*")
-_FIRST_FIELD = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,80}")')
+_OPENING = re.compile(r'[,\n]\s*(?=\{\s*("(?:[^"\\]|\\.){0,80}")\s*:)')
+_FOLLOWS = re.compile(r'\s*(,\s*[\[{"]|,?\s*\]|\Z)')
 _WORD_END = re.compile(r"[,\]\n]")
-_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An entry, or why it is none; `end`: where it ends in the window."""
+
+    end: int
+    value: object = None
+    broken: str = ""
+    mended: str = ""
 
 
 def array_entries(pieces: Iterator[str], *, wrapped: bool = False) -> Iterator[Record]:
@@ -41,25 +56,27 @@ def array_entries(pieces: Iterator[str], *, wrapped: bool = False) -> Iterator[R
     text = _Window(pieces)
     begins = ""
     number = 0
+    was_broken = False
     while text.skip_to_entry():
-        if text.buffer[text.at] == "]":
-            yield from _after(text, number, wrapped)
-            return
         number += 1
         at = f"entry {number}"
-        found, why = _entry(text, at)
-        if not why:
-            value, end = found
-            raw = text.buffer[text.at : end]
-            begins = begins or _first_field(raw)
-            text.at = end
-            yield _read(at, value, raw)
+        if text.buffer[text.at] == "]":
+            if wrapped or _is_last(text):
+                return
+            entry = _Entry(text.at + 1, broken="not JSON: text after the end of the list")
+        else:
+            entry = _entry(text, at, begins)
+        was_broken = bool(entry.broken)
+        if not was_broken:
+            begins = begins or _first_field(text)
+            text.at = entry.end
+            yield Record(at, entry.value, mended=entry.mended)
             continue
-        end = _resumes(text, begins or _first_field(text.buffer[text.at :][:200]), found[1])
+        end = _resumes(text, begins, entry)
         raw = text.buffer[text.at : end].rstrip().rstrip(",")
         text.at = end
-        yield Record(at, broken=why, text=shown(raw))
-    if not wrapped:
+        yield Record(at, broken=entry.broken, text=shown(raw))
+    if not wrapped and not was_broken:
         yield Record(f"entry {number + 1}", broken="not JSON: the list breaks off")
 
 
@@ -98,30 +115,48 @@ class _Window:
                 return False
 
 
-def _entry(text: _Window, at: str) -> tuple[tuple[object, int], str]:
-    """((value, end), "") or ((None, end of the broken entry), reason)."""
+def _entry(text: _Window, at: str, begins: str) -> _Entry:
     while True:
+        held = len(text.buffer) - text.at
         try:
             found = first_value(text.buffer, text.at)
         except Unreadable as error:
             end = Scanner().end(text.buffer, text.at)
             if end is not None or text.ended:
-                return (None, end or len(text.buffer)), str(error)
-            text.more()
-            continue
+                return _Entry(end or len(text.buffer), broken=str(error))
+            found = None
         if found is not None and (found[1] < len(text.buffer) or text.ended):
-            raw = text.buffer[text.at : found[1]]
-            return found, "not UTF-8" if shown(raw) != raw else ""
+            return _whole(text.buffer[text.at : found[1]], found[0], found[1])
         if found is None:
-            broken_end = _broken_end(text)
-            if broken_end is not None:
-                return _mended(text, broken_end)
-        if len(text.buffer) - text.at > LONGEST:
+            end = _broken_end(text)
+            if end is None and held > DOUBTFUL and _next_opening(text, begins) is not None:
+                end = len(text.buffer)
+            if end is not None:
+                return _mended(text.buffer[text.at : end], end)
+        if held > LONGEST:
             raise InputError(
                 f"{at} does not end within {LONGEST:,} characters.",
                 "Mend the file there, or write it as JSON Lines.",
             )
         text.more()
+
+
+def _whole(raw: str, value: object, end: int) -> _Entry:
+    if shown(raw) != raw:
+        return _Entry(end, broken="not UTF-8")
+    try:
+        value, mended = without_halves(raw, value)
+    except Unreadable as error:
+        return _Entry(end, broken=str(error))
+    return _Entry(end, value, mended=mended)
+
+
+def _mended(raw: str, end: int) -> _Entry:
+    try:
+        value, mended = parsed(raw)
+    except Unreadable as error:
+        return _Entry(end, broken=str(error))
+    return _Entry(end, value, mended=mended)
 
 
 def _broken_end(text: _Window) -> int | None:
@@ -136,40 +171,62 @@ def _broken_end(text: _Window) -> int | None:
     return len(text.buffer) if end is None and text.ended else end
 
 
-def _mended(text: _Window, end: int) -> tuple[tuple[object, int], str]:
-    try:
-        value, _ = parsed(text.buffer[text.at : end])
-    except Unreadable as error:
-        return (None, end), str(error)
-    return (value, end), ""
+def _is_last(text: _Window) -> bool:
+    """Whether nothing but white space follows the bracket that the window is at."""
+    while not text.buffer[text.at + 1 :].strip():
+        if not text.more():
+            return True
+    return False
 
 
-def _read(at: str, value: object, raw: str) -> Record:
-    if _ESCAPED.search(raw):
-        value, halved = whole_characters(value)
-        return Record(at, value, mended=HALVES if halved else "")
-    return Record(at, value)
+# ---- where entries begin again ----------------------------------------------------------------
 
 
-def _first_field(raw: str) -> str:
-    found = _FIRST_FIELD.match(raw)
+def _first_field(text: _Window) -> str:
+    found = _OPENING.match("\n" + text.buffer[text.at : text.at + 200])
     return found.group(1) if found else ""
 
 
-def _resumes(text: _Window, begins: str, end: int) -> int:
-    """Where the next entry starts, if that is before `end`."""
-    if begins:
-        opening = re.compile(r"[,\n]\s*(?=\{\s*" + re.escape(begins) + r"\s*:)")
-        if found := opening.search(text.buffer, text.at + 1, end):
+def _resumes(text: _Window, begins: str, entry: _Entry) -> int:
+    """Where the entry after a broken one starts, or the end of the broken one.
+
+    What a bracket left over, and what does not go on with a comma and an entry after the broken
+    one, belongs to the broken one up to the next opening.
+    """
+    closes = text.buffer[text.at] == "]"
+    length = entry.end - text.at
+    while len(text.buffer) - text.at - length < LOOK_AHEAD and text.more():
+        pass
+    while (found := _next_opening(text, begins)) is None and closes and text.more():
+        if len(text.buffer) - text.at > DOUBTFUL:
+            break
+    end = text.at + length
+    if found is not None and (closes or found < end or not _FOLLOWS.match(text.buffer, end)):
+        return found
+    return len(text.buffer) if closes else max(end, text.at + 1)
+
+
+def _next_opening(text: _Window, begins: str) -> int | None:
+    """Where an object starts whose first field is `begins`, after the one the window is at.
+
+    Without `begins` (nothing could be read before) that field is taken as the first field whose
+    objects make up most of the text: entries are longer than what is nested in them.
+    """
+    begins = begins or _likeliest(text)
+    for found in _OPENING.finditer(text.buffer, text.at + 1):
+        if found.group(1) == begins:
             return found.end()
-    return max(end, text.at + 1)
+    return None
 
 
-def _after(text: _Window, number: int, wrapped: bool) -> Iterator[Record]:
-    text.at += 1
-    if wrapped:
-        return
-    rest = text.buffer[text.at :] + "".join(text.pieces)
-    if rest.strip():
-        why = "not JSON: text after the end of the list"
-        yield Record(f"entry {number + 1}", broken=why, text=shown(rest.strip()))
+def _likeliest(text: _Window) -> str:
+    spans: dict[str, int] = {}
+    for found in islice(_OPENING.finditer(text.buffer, text.at + 1), 500):
+        try:
+            value = first_value(text.buffer, found.end())
+        except Unreadable:
+            continue
+        if value is not None:
+            length = value[1] - found.end()
+            spans[found.group(1)] = spans.get(found.group(1), 0) + length
+    return max(spans, key=lambda name: spans[name], default="")

@@ -104,7 +104,8 @@ def _records(path: str | Path) -> Iterator[Record]:
 def _json_records(head: bytes, chunks: Iterator[bytes]) -> Iterator[Record]:
     text = head.removeprefix(_BOM).lstrip()
     first, newline, after = text.partition(b"\n")
-    several = bool(newline) and bool(after.strip()) and _is_json(first)
+    alike = after.lstrip().startswith(text[:1]) and bool(newline)
+    several = alike and _is_json(first)
     wrapper = _WRAPPER.match(text)
     if several or not (text.startswith(b"[") or wrapper):
         yield from json_lines(_lines(chunks))

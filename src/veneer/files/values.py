@@ -62,10 +62,8 @@ def parsed(text: str) -> tuple[Any, str]:
         raise Unreadable("not JSON: nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits, or a field that stands twice
         raise Unreadable(str(error) if isinstance(error, _Twice) else "not JSON: value") from None
-    if _ESCAPED_HALF.search(text):
-        value, halved = whole_characters(value)
-        mended = HALVES if halved else mended
-    return value, mended
+    value, halved = without_halves(text, value)
+    return value, halved or mended
 
 
 def refuse_foreign(text: str) -> None:
@@ -82,16 +80,31 @@ def shown(text: str) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def whole_characters(value: Any) -> tuple[Any, bool]:
-    """The value with every lone surrogate as U+FFFD, and whether there was one."""
+def without_halves(text: str, value: Any) -> tuple[Any, str]:
+    """The value that was read from `text` with every lone surrogate as U+FFFD, and the note if
+    there was one.
+
+    Raises:
+        Unreadable: nested too deeply.
+    """
+    if not _ESCAPED_HALF.search(text):
+        return value, ""
+    try:
+        value, halved = _whole_characters(value)
+    except RecursionError:
+        raise Unreadable("not JSON: nested too deeply") from None
+    return value, HALVES if halved else ""
+
+
+def _whole_characters(value: Any) -> tuple[Any, bool]:
     if isinstance(value, str):
         mended = _HALF.sub("\ufffd", value)
         return mended, mended != value
     if isinstance(value, list):
-        items = [whole_characters(item) for item in value]
+        items = [_whole_characters(item) for item in value]
         return [item for item, _ in items], any(was for _, was in items)
     if isinstance(value, dict):
-        pairs = [(whole_characters(k), whole_characters(v)) for k, v in value.items()]
+        pairs = [(_whole_characters(k), _whole_characters(v)) for k, v in value.items()]
         return {k: v for (k, _), (v, _) in pairs}, any(a or b for (_, a), (_, b) in pairs)
     return value, False
 

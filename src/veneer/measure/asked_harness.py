@@ -13,10 +13,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from veneer.errors import InputError
-from veneer.models.asking import Ask, Model
-
-SCORED = ("answered", "refused", "truncated", "empty")
-"""Outcomes that are what the model had to say; anything else leaves the item unscored."""
+from veneer.models.asking import Ask, Model, out_of_budget
+from veneer.records import UNHEARD
 
 
 class AskedHarness(LM):
@@ -56,14 +54,15 @@ class AskedHarness(LM):
             max_new_tokens=self.max_new_tokens.get(task, int(settings.get("max_gen_toks", 256))),
             temperature=float(settings.get("temperature", 0.0)),
         )
+        asked = [reply for reply in replies if reply is not None]
+        if len(asked) < len(texts):
+            raise out_of_budget(self.model, len(asked), len(texts))
         said = []
-        for text, reply in zip(texts, replies, strict=True):
-            if reply is None or reply.outcome not in SCORED:
-                why = "not asked" if reply is None else f"{reply.outcome}: {reply.reason}"
-                self.unscored[text] = why
-            answer = "" if reply is None else reply.text
-            ends = [at for stop in stops if (at := answer.find(stop)) >= 0]
-            said.append(answer[: min(ends, default=len(answer))])
+        for text, reply in zip(texts, asked, strict=True):
+            if reply.outcome in UNHEARD:
+                self.unscored[text] = f"{reply.outcome}: {reply.reason}"
+            ends = [at for stop in stops if (at := reply.text.find(stop)) >= 0]
+            said.append(reply.text[: min(ends, default=len(reply.text))])
         return said
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError, nearest
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import lexicon, toxicity_sheets
-from veneer.models.asking import Ask
+from veneer.models.asking import Ask, Model, Progress, out_of_budget
+from veneer.models.opening import model_of
 from veneer.records import (
     Answer,
     Prompt,
@@ -21,9 +21,6 @@ from veneer.records import (
 )
 from veneer.steps import Job
 
-if TYPE_CHECKING:
-    from veneer.models.local import LocalModel
-
 BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
 MEASURES = (*BENCHMARKS, "style", "toxicity")
 NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512, "toxicity": 64}
@@ -33,13 +30,15 @@ TEMPERATURE = 0.7
 def measured(job: Job) -> None:
     """Measure one model.
 
-    inputs: `model` a Hugging Face model folder; `evaluation` a folder with the benchmarks' files,
+    inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
+        `veneer.models.opening.model_of`); `evaluation` a folder with the benchmarks' files,
         prompts.jsonl and toxicity.jsonl (Prompt rows) and toxic_words.txt, as far as the measures
         need them; optional `teacher_answers`, Answer rows or a folder with answers.jsonl.
     params: `subject` (a Subject), `measures` (of `MEASURES`); optional `seed` and `temperature`
         of the answers to prompts (0, 0.7), `max_new_tokens` ({measure: tokens}), `limit`
         ({benchmark: items}), `files` ({usual file name: name to read instead}), `chat` (False:
-        the model's template is not used, whatever its tokenizer says).
+        the model's template is not used, whatever its tokenizer says), `sample` (which of an
+        endpoint's answers to a prompt; it is asked without a seed).
     Writes sheets.jsonl (ScoreSheet rows), model.json ({"subject", "parameters"}), answers.jsonl
     (Answer rows to prompts.jsonl, with "style"), toxic_answers.jsonl (with "toxicity") and
     outputs.jsonl (Answer rows of the benchmarks that have texts; `category` is the measure).
@@ -47,17 +46,25 @@ def measured(job: Job) -> None:
     Without `teacher_answers`, "style" only writes the answers: the teacher is compared with
     nobody, and its second sample with the first.
     """
-    from veneer.models.local import LocalModel
+    measures = _known(job.params["measures"])
+    job.progress(0, 10, "loading")
+    with model_of(job) as model:
+        sheets = _scored(job, model, measures)
+    write_rows(job.out / "sheets.jsonl", sheets)
+    job.progress(10, 10)
 
+
+def _scored(job: Job, model: Model, measures: Sequence[str]) -> list[ScoreSheet]:
+    """All scores of a model; writes what it said."""
     params, out = job.params, job.out
-    subject = trained_on(Subject.model_validate(params["subject"]), Path(job.inputs["model"]))
-    measures = _known(params["measures"])
+    subject = Subject.model_validate(params["subject"])
+    if "model" in job.inputs:
+        subject = trained_on(subject, Path(job.inputs["model"]))
     data = Path(job.inputs["evaluation"])
     files: Mapping[str, str] = params.get("files") or {}
     tokens = {**NEW_TOKENS, **(params.get("max_new_tokens") or {})}
-    job.progress(0, 10, "loading")
-    local = LocalModel.load(job.inputs["model"], chat=params.get("chat"))
-    about = {"subject": subject.model_dump(mode="json"), "parameters": local.parameters}
+    parameters = getattr(model, "parameters", None)
+    about = {"subject": subject.model_dump(mode="json"), "parameters": parameters}
     (out / "model.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
     sheets: list[ScoreSheet] = []
 
@@ -67,7 +74,7 @@ def measured(job: Job) -> None:
 
         job.progress(1, 10, ", ".join(asked))
         found, outputs = benchmark(
-            local,
+            model,
             asked,
             data,
             subject,
@@ -80,12 +87,13 @@ def measured(job: Job) -> None:
 
     def answered(name: str, measure: str, begin: float, end: float) -> list[Answer]:
         return answers_to(
-            local,
+            model,
             list(read_rows(data / files.get(name, name), Prompt)),
             subject.model,
             max_new_tokens=tokens[measure],
             temperature=params.get("temperature", TEMPERATURE),
-            seed=params.get("seed", 0),
+            seed=None if "endpoint" in params else params.get("seed", 0),
+            sample=params.get("sample", 0),
             progress=lambda done, total: job.progress(
                 begin + (end - begin) * done / max(total, 1), 10, measure
             ),
@@ -102,8 +110,7 @@ def measured(job: Job) -> None:
         write_rows(out / "toxic_answers.jsonl", answers)
         words = files.get("toxic_words.txt", "toxic_words.txt")
         sheets += toxicity_sheets(answers, lexicon(data / words), subject)
-    write_rows(out / "sheets.jsonl", sheets)
-    job.progress(10, 10)
+    return sheets
 
 
 def trained_on(subject: Subject, model: Path) -> Subject:
@@ -119,26 +126,32 @@ def trained_on(subject: Subject, model: Path) -> Subject:
 
 
 def answers_to(
-    local: LocalModel,
+    model: Model,
     prompts: Sequence[Prompt],
     name: str,
     *,
     max_new_tokens: int,
     temperature: float = 0.0,
-    top_p: float = 1.0,
-    seed: int = 0,
-    progress: Any = None,
+    seed: int | None = 0,
+    sample: int = 0,
+    progress: Progress | None = None,
 ) -> list[Answer]:
-    """A model's answers to prompts, in its own template if it has one; one a distinct prompt."""
+    """A model's answers to prompts, in its own template if it has one; one a distinct prompt.
+
+    Raises:
+        StepFailed: a budget ended first. What was answered is in the model's journal.
+    """
     distinct = list({prompt.id: prompt for prompt in reversed(prompts)}.values())[::-1]
-    said = local.ask(
-        [Ask.of(prompt.text) for prompt in distinct],
+    said = model.ask(
+        [Ask.of(prompt.text, sample) for prompt in distinct],
         max_new_tokens=max_new_tokens,
         temperature=temperature,
-        top_p=top_p,
-        seed=seed,
         progress=progress,
+        **({} if seed is None else {"seed": seed}),
     )
+    replies = [one for one in said if one is not None]
+    if len(replies) < len(distinct):
+        raise out_of_budget(model, len(replies), len(distinct))
     return [
         Answer(
             prompt=prompt.text,
@@ -148,7 +161,7 @@ def answers_to(
             reason=one.reason,
             category=prompt.category,
         )
-        for prompt, one in zip(distinct, said, strict=True)
+        for prompt, one in zip(distinct, replies, strict=True)
     ]
 
 

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from veneer.records import Answer, ScoreSheet, Subject
+from veneer.records import UNHEARD, Answer, ScoreSheet, Subject
 
 METRICS = (
     "list_agreement",
@@ -121,7 +121,7 @@ def style_sheets(
         kept = [
             (key, one.text, other.text, reason)
             for (key, one, other), reason in zip(pairs, reasons, strict=True)
-            if counts is None or (one.outcome != "failed" and counts(one.text))
+            if counts is None or (one.outcome not in UNHEARD and counts(one.text))
         ]
         return ScoreSheet(
             subject=subject,
@@ -159,9 +159,9 @@ def _by_prompt(answers: Iterable[Answer]) -> dict[str, Answer]:
 
 
 def _reason(teacher: Answer, model: Answer) -> str:
-    if teacher.outcome == "failed":
+    if teacher.outcome in UNHEARD:
         return f"teacher's answer failed: {teacher.reason or 'no reason given'}"
-    if model.outcome == "failed":
+    if model.outcome in UNHEARD:
         return f"failed: {model.reason or 'no reason given'}"
     return ""
 

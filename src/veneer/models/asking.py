@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from veneer.errors import StepFailed
 from veneer.records import Message, Outcome
 
 Progress = Callable[[int, int], None]
@@ -59,6 +60,15 @@ class Model(Protocol):
         progress: Progress | None = None,
     ) -> Sequence[Reply | None]:
         """A reply to each, in order; None for what was not asked because a budget ended."""
+
+
+def out_of_budget(model: Model, answers: int, wanted: int) -> StepFailed:
+    """What to raise where a budget left questions unasked that a step cannot do without."""
+    why = str(getattr(model, "stopped", "") or "the budget ended").rstrip(".")
+    return StepFailed(
+        f"{answers:,} of {wanted:,} answers were collected: {why}.",
+        "What was paid is kept: raise the budget and run again.",
+    )
 
 
 def ended(text: str, finish: str, limit: int) -> Reply:

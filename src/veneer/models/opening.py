@@ -106,9 +106,7 @@ def model_of(job: Job) -> Iterator[Model]:
     endpoint = job.params.get("endpoint")
     if endpoint is None:
         raise InputError("A step has no model to ask.", "Give an input `model`, or an endpoint.")
-    with endpoint_model(
-        endpoint["model"], endpoint.get("base_url"), Means.of(job.means)
-    ) as model:
+    with endpoint_model(endpoint["model"], endpoint.get("base_url"), Means.of(job.means)) as model:
         yield model
         report = json.dumps(asdict(model.report()), indent=1, ensure_ascii=False)
         (job.out / SPENDING).write_text(report + "\n", "utf-8")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from veneer.errors import InputError, StepFailed
-from veneer.models.asking import Ask, Model, Progress, Reply
+from veneer.errors import InputError
+from veneer.models.asking import Ask, Model, Progress, Reply, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import Answer, Prompt, read_rows, write_rows
 from veneer.steps import Job
@@ -55,11 +55,7 @@ def collect_from(job: Job, model: Model) -> None:
         progress=lambda done, total: job.progress(done, total, "answers"),
     )
     if len(answers) < samples * len(prompts):
-        why = getattr(model, "stopped", "") or "the budget ended"
-        raise StepFailed(
-            f"{len(answers)} of {samples * len(prompts)} answers were collected: {why}.",
-            "What was paid is kept: raise the budget and run again.",
-        )
+        raise out_of_budget(model, len(answers), samples * len(prompts))
     write_rows(job.out / "answers.jsonl", answers)
 
 

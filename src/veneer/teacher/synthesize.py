@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from veneer.models.asking import Ask, Model, Reply
+from veneer.models.asking import Ask, Model, Reply, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import Dialogue, Dropped, Message, write_rows
 from veneer.steps import Job
@@ -70,6 +70,8 @@ def synthesize_from(job: Job, model: Model) -> None:
         max_new_tokens=params["max_new_tokens"],
         progress=job.progress,
     )
+    if drawn.ended == "budget":
+        raise out_of_budget(model, len(drawn.kept), params["count"])
     name = params.get("name", "teacher")
     write_rows(job.out / "pairs.jsonl", dialogues(drawn, task, name))
     write_rows(job.out / "dropped.jsonl", drawn.dropped)

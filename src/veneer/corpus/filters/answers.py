@@ -1,11 +1,11 @@
 """What people who distil do not want to teach: answers that name their maker, and refusals.
 
-Sources of the patterns: the cleaning scripts that Vicuna's data went through drop answers with
-phrases such as "as a language model", "trained by OpenAI", "I cannot assist" (FastChat,
-`fastchat/data/optional_clean.py` and the word list of the "unfiltered" ShareGPT sets that came
-after it); UltraChat 200k drops answers with "I do not have emotions" and "I don't have opinions"
-(its dataset card). The patterns here are our own: they ask for a first person or for a phrase
-that only a first person uses, so that an answer *about* OpenAI or language models stays.
+Where such phrases are collected: the word lists by which "unfiltered" ShareGPT and WizardLM sets
+were made ("as a language model", "my knowledge cutoff", "I cannot fulfill your request"), and the
+card of UltraChat 200k, which drops answers with "I do not have emotions" or "I don't have
+opinions". Those lists match anywhere and reject good answers with them ("ethical", "important
+to"). The patterns here are our own: an identity needs a first person, so that an answer *about*
+OpenAI or language models stays; a refusal stands at the beginning of an answer.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ IDENTITY: dict[str, str] = {
     "made by MAKER": r"\b(?:I (?:was|am|have been)|I['’](?:m|ve been))\s[^.!?\n]{0,60}?"
     r"(?:trained|developed|created|built|made|designed)\s+by\s+"
     rf"(?:the (?:team|researchers|engineers) at\s+)?{_MAKERS}\b",
-    "MAKER's model": rf"\b(?:language model|assistant|chat\s?bot|AI|model),?\s+(?:that (?:is|was)\s+"
-    rf"|which (?:is|was)\s+)?(?:trained|developed|created|built|made|designed)\s+by\s+{_MAKERS}\b",
+    "MAKER's model": r"\b(?:language model|assistant|chat\s?bot|AI|model),?\s+"
+    rf"(?:(?:that|which) (?:is|was)\s+)?"
+    rf"(?:trained|developed|created|built|made|designed)\s+by\s+{_MAKERS}\b",
     "knowledge cutoff": r"\bmy (?:knowledge|training(?: data)?)(?:\s+\w+)? "
     r"(?:cut-?\s?off|only goes up to|was last updated)",
     "no feelings": r"\bI (?:do not|don['’]t|cannot|can['’]t) (?:have|possess|experience|feel)\s+"
@@ -57,10 +58,12 @@ IDENTITY: dict[str, str] = {
 REFUSALS: dict[str, str] = {
     "sorry": r"\A\W*(?:(?:I['’]?m|I am)\s+(?:very |so |really |truly )?sorry|sorry|"
     r"I apologi[sz]e|my apologies|unfortunately)\b[^.!?\n]{0,120}?\b"
-    r"(?:can(?:no|['’])t|cannot|can not|unable|not able|won['’]t|will not|not (?:comfortable|allowed|"
-    r"permitted|appropriate)|don['’]t have (?:access|enough|the ability))",
-    "cannot": r"\A\W*(?:as an? [^.!?\n]{0,60}?,\s*)?I\s+(?:cannot|can['’]t|can not|won['’]t|will not|"
-    r"am (?:unable|not able) to|['’]m (?:unable|not able) to|must (?:decline|refuse))\b"
+    r"(?:can(?:no|['’])t|can not|unable|not able|won['’]t|will not|"
+    r"not (?:comfortable|allowed|permitted|appropriate)|"
+    r"don['’]t have (?:access|enough|the ability))",
+    "cannot": r"\A\W*(?:as an? [^.!?\n]{0,60}?,\s*)?I\s+"
+    r"(?:cannot|can['’]t|can not|won['’]t|will not|am (?:unable|not able) to|"
+    r"must (?:decline|refuse))\b"
     r"(?!\s+(?:wait|help but|stress|emphasi[sz]e|recommend .{0,20}enough|agree more))",
     "I'm unable": r"\A\W*I['’]m (?:unable|not able)\b",
     "not appropriate": r"\A[^.!?\n]{0,80}\bit (?:is|would be|['’]s) (?:not|in|un)\s?"

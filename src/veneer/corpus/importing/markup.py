@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 NOTE = "HTML converted to Markdown"
@@ -29,6 +30,9 @@ INSIDE = TOP | {
     "a", "b", "br", "code", "del", "em", "i", "img", "li", "s", "span", "strong", "sub", "sup",
     "tbody", "td", "th", "thead", "tr", "button", "div",
 }  # fmt: skip
+
+GIVEN = {"href", "title", "src", "alt", "class", "start", "align", "target", "rel"}
+"""Attributes that Markdown renderers write."""
 
 
 def as_markdown(turns: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], int]:
@@ -46,8 +50,9 @@ def as_markdown(turns: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]]
     for role, content in turns:
         certain = "<div" in content[:200] and _is_rendered(content)
         if certain or (all_rendered and role == "assistant" and content.strip()):
-            content = markdown(content)
-            converted += 1
+            with suppress(RecursionError):  # tags nested a thousand deep stay as they are
+                content = markdown(content)
+                converted += 1
         result.append((role, content))
     return result, converted
 
@@ -58,6 +63,10 @@ def markdown(html: str) -> str:
     from markdownify import MarkdownConverter
 
     soup = BeautifulSoup(html, "html.parser")
+    if (as_typed := _RENDERED.match(html)) and as_typed[1] != "markdown":
+        for line_break in soup.find_all("br"):
+            line_break.replace_with("\n")
+        return soup.get_text().strip()
     for block in soup.find_all("pre"):
         _only_code(soup, block)
     for button in soup.find_all("button"):
@@ -105,8 +114,8 @@ def _only_rendered(content: str) -> bool:
     names = {getattr(node, "name", None) for node in top}
     if not names <= TOP or not names & {"p", "ol", "ul"}:
         return False
-    inside = {tag.name for node in top for tag in node.find_all(True)}
-    return inside <= INSIDE
+    tags = [tag for node in top for tag in [node, *node.find_all(True)]]
+    return {tag.name for tag in tags} <= INSIDE and {a for tag in tags for a in tag.attrs} <= GIVEN
 
 
 def _top_level(content: str) -> list[Any]:

@@ -92,6 +92,8 @@ def rows_of(record: Record, name: str, defaults: dict[str, str]) -> list[dict[st
         talks = _answer(value) if _is_answer(value) else conversations(value)
     except NoDialogue as error:
         return [about | {"reason": str(error), "text": _raw(value), "notes": noted}]
+    except RecursionError:
+        return [about | {"reason": "nested too deeply", "text": _raw(value), "notes": noted}]
     found = []
     for number, talk in enumerate(talks, 1):
         row = about | _row(talk, about["source"] == REPLAY)
@@ -171,7 +173,10 @@ def _answer(value: dict[str, Any]) -> list[Conversation]:
 
 
 def _raw(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
 
 
 def _stem(name: str) -> str:

@@ -9,14 +9,24 @@ reference of R tokens rests on the clipped matches c1..c4:
 and is 0 where c1 = 0 (sacrebleu 2, `BLEU.compute_bleu`: exponential smoothing, effective order).
 
 BLEU never falls when one cn grows: from 0 to 1 pn rises from 1/2^k to 1, and later orders without
-a match are halved once less. So putting upper bounds for unknown counts gives an upper bound of
-BLEU. Used here: c1 <= min(R, shared tokens of the query); and no bigram in common means
-c2 = c3 = c4 = 0.
+a match are halved once less. So upper bounds in place of unknown counts give an upper bound of
+BLEU. Used here: c1 <= min(R, shared tokens of the query), c2 <= min(R - 1, its shared bigrams), and
+cn = 0 for all orders from the first one in which nothing matches.
 
-Per query, the inverted lists of its 4-, 3- and 2-grams give the exact c2..c4 of all references
-that share a bigram. Those whose bound reaches the best BLEU so far, the highest bound first, get
-c1 counted and are scored. Only if a reference without a common bigram could still reach the best
-are the lists of single tokens read. Nothing is skipped but what is below by more than `SLACK`.
+Per query (`search`):
+
+1. The inverted lists of its 4- and 3-grams give c3 and c4 of all references that share a trigram.
+   The few with the highest bounds are scored, for a good best score early.
+2. If no reference without a common trigram can reach the best, only those met so far are left:
+   those whose bound reaches the best are scored. Where that are many, the lists of bigrams are
+   read first, for those references only, and the bounds made anew from the exact c2.
+3. Otherwise the lists of bigrams are read in full, and all references that share one and whose
+   bound reaches the best are scored; and if a reference without a common bigram still could reach
+   it, the lists of single tokens are read too.
+
+"Reaches" allows for rounding by `SLACK` and for equal scores by `SAME`; nothing else is skipped.
+With a threshold instead of a best score the same steps find all pairs above it. Working memory: 32
+bytes a reference and 8 a shared token or bigram for each thread.
 """
 
 from __future__ import annotations
@@ -30,6 +40,12 @@ from veneer.corpus.nearest.scores import SAME
 
 SLACK = 1e-7
 """Relative allowance for rounding in the bounds' logarithms."""
+
+LOWEST = -1e300
+"""Below any bound but that of a reference that is out (-inf)."""
+
+TRIALS = 3
+"""References scored first, by their bounds."""
 
 BITS = 21
 MASK = (1 << BITS) - 1
@@ -57,31 +73,112 @@ def _score(length, reference, c1, c2, c3, c4):
 
 
 @compiled
-def _bound(logs, length, reference, c1, packed):
-    """Logarithm of BLEU / 100 without the constant -log of the totals, times the orders."""
-    c2, c3, c4 = packed & MASK, (packed >> BITS) & MASK, packed >> (2 * BITS)
+def _bound(logs, length, reference, c1, c2, c3, c4):
+    """Upper bound of BLEU from upper bounds c1 > 0, c2, c3, c4, as a logarithm (see `_cut_of`)."""
     orders = min(4, length)
     total = logs[c1]
     halved = 0
     if orders > 1:
-        if c2 == 0:
-            halved += 1
-        total += logs[c2] - halved * logs[2]
+        halved += c2 == 0
+        total += logs[c2] if c2 else -logs[2]
     if orders > 2:
-        if c3 == 0:
-            halved += 1
-            total -= halved * logs[2]
-        else:
-            total += logs[c3]
+        halved += c3 == 0
+        total += logs[c3] if c3 else -halved * logs[2]
     if orders > 3:
-        if c4 == 0:
-            halved += 1
-            total -= halved * logs[2]
-        else:
-            total += logs[c4]
+        halved += c4 == 0
+        total += logs[c4] if c4 else -halved * logs[2]
     if length < reference:
         total += orders * (1.0 - reference / length)
     return total
+
+
+@compiled
+def _cut_of(best, length, logs):
+    """What `_bound` must reach so that BLEU can come up to `best`.
+
+    The bound is the sum of log cn, with -k log 2 for those without a match, and N times the log of
+    the brevity penalty; what it lacks, the sum of the totals' logarithms, is added here.
+    """
+    least = best - 2 * SAME
+    if least <= 0:
+        return LOWEST
+    orders = min(4, length)
+    cut = orders * math.log(least / 100.0) - SLACK
+    for n in range(orders):
+        cut += logs[length - n]
+    return cut
+
+
+@compiled
+def _load(lists, text, mine, add):
+    """Write a text's counts into `mine` by n-gram (or 0 where not `add`); returns their sum."""
+    begins, ids, counts, _, _, _ = lists
+    total = np.int64(0)
+    for entry in range(begins[text], begins[text + 1]):
+        mine[ids[entry]] = counts[entry] if add else 0
+        total += counts[entry]
+    return total
+
+
+@compiled
+def _size(lists, text):
+    """How many entries the inverted lists of a text's n-grams have."""
+    begins, ids, _, starts, _, _ = lists
+    total = 0
+    for entry in range(begins[text], begins[text + 1]):
+        total += starts[ids[entry] + 1] - starts[ids[entry]]
+    return total
+
+
+@compiled
+def _gather(lists, text, shift, packed, met, found, grow):
+    """Add clipped matches << shift to `packed`; `met` holds the references with any.
+
+    grow: also those met for the first time. Returns how many `met` holds.
+    """
+    begins, ids, counts, starts, texts, times = lists
+    for entry in range(begins[text], begins[text + 1]):
+        count = counts[entry]
+        for at in range(starts[ids[entry]], starts[ids[entry] + 1]):
+            reference = texts[at]
+            if packed[reference] == 0:
+                if not grow:
+                    continue
+                met[found] = reference
+                found += 1
+            packed[reference] += np.int64(min(count, times[at])) << shift
+    return found
+
+
+@compiled
+def _matches(lists, reference, mine):
+    """Clipped matches of the loaded query in one reference."""
+    begins, ids, counts, _, _, _ = lists
+    total = np.int64(0)
+    for entry in range(begins[reference], begins[reference + 1]):
+        total += min(counts[entry], mine[ids[entry]])
+    return total
+
+
+@compiled
+def _put(columns, used, query, reference, score):
+    """Append a row to growing columns (queries, references, scores)."""
+    queries, references, scores = columns
+    if used == len(queries):
+        queries = np.concatenate((queries, queries))
+        references = np.concatenate((references, references))
+        scores = np.concatenate((scores, scores))
+    queries[used], references[used], scores[used] = query, reference, score
+    return (queries, references, scores), used + 1
+
+
+@compiled
+def _offer(rows, used, query, reference, score, best, nearest):
+    """Keep a pair that may count; returns the rows, how many, and the best score so far."""
+    if score < best - SAME or (not nearest and score <= best + SAME):
+        return rows, used, best
+    rows, used = _put(rows, used, query, reference, score)
+    return rows, used, max(best, score) if nearest else best
 
 
 @compiled
@@ -96,157 +193,97 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
     nearest = threshold < 0
     bleu = np.zeros(high - low)
     index = np.full(high - low, -1)
-    pairs = 0
-    pair_query, pair_reference, pair_bleu = (
-        np.empty(64, np.int64),
-        np.empty(64, np.int64),
-        np.empty(64),
-    )
-    begins1, ids1, counts1, starts1, texts1, times1 = orders[0]
-    mine = np.zeros(len(starts1), np.int32)  # the query's count of each token
+    rows = (np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64))
+    used = 0  # rows: of the whole block with a threshold, else of the query
+    mine1 = np.zeros(len(orders[0][3]), np.int32)
+    mine2 = np.zeros(len(orders[1][3]), np.int32)
     packed = np.zeros(references, np.int64)  # c2, c3, c4 of each reference
-    single = np.zeros(references, np.int32)  # c1
+    single = np.zeros(references, np.int64)  # c1
     met = np.empty(references, np.int32)
+    alone = np.empty(references, np.int32)  # met in the lists of tokens only
     bounds = np.empty(references)
-    close = np.empty(references + 1, np.int64)
-    close_bleu = np.empty(references + 1)
     for query in range(low, high):
         text = first + query
         length = lengths[text]
-        if length == 0:
-            continue
-        found = 0
-        for n in range(3, 0, -1):
-            begins, ids, counts, starts, texts, times = orders[n]
-            for entry in range(begins[text], begins[text + 1]):
-                count = counts[entry]
-                for at in range(starts[ids[entry]], starts[ids[entry] + 1]):
-                    reference = texts[at]
-                    if packed[reference] == 0:
-                        met[found] = reference
-                        found += 1
-                    packed[reference] += np.int64(min(count, times[at])) << (BITS * (n - 1))
-        most = np.int64(0)  # upper bound of c1
-        for entry in range(begins1[text], begins1[text + 1]):
-            mine[ids1[entry]] = counts1[entry]
-            most += counts1[entry]
-        constant = 0.0
-        for n in range(min(4, length)):
-            constant += logs[length - n]
-        best = 0.0 if nearest else threshold
-        kept = 0
         other = 1 if alike and query == 0 else 0
-        if other < references:
-            close[0] = other
-            close_bleu[0] = 0.0
-            kept = 1
-        cut = _cut_of(best, length, constant)
-        top = -1
+        if length == 0 or other >= references:
+            continue
+        best = 0.0 if nearest else threshold
+        if nearest:
+            rows, used = _put(rows, 0, query, other, 0.0)
+        cut = _cut_of(best, length, logs)
+        most1 = _load(orders[0], text, mine1, True)
+        most2 = _load(orders[1], text, mine2, True)
+        found = _gather(orders[3], text, 2 * BITS, packed, met, 0, True)
+        found = _gather(orders[2], text, BITS, packed, met, found, True)
         for k in range(found):
-            reference = met[k]
-            size = lengths[reference]
-            bounds[k] = _bound(logs, length, size, min(most, size), packed[reference])
-            if alike and reference == query:
+            size, c34 = lengths[met[k]], packed[met[k]] >> BITS
+            c1, c2 = min(most1, size), min(most2, size - 1)
+            bounds[k] = _bound(logs, length, size, c1, c2, c34 & MASK, c34 >> BITS)
+            if alike and met[k] == query:
                 bounds[k] = -np.inf
-            elif top < 0 or bounds[k] > bounds[top]:
-                top = k
-        singles = 0
-        for step in range(-1, found):
-            k = top if step < 0 else step
-            if k < 0 or (step >= 0 and k == top) or bounds[k] < cut or bounds[k] == -np.inf:
+        for _ in range(min(found, TRIALS) if nearest else 0):
+            top = np.argmax(bounds[:found])
+            if bounds[top] < cut:
+                break
+            bounds[top] = -np.inf
+            reference = met[top]
+            c34 = packed[reference] >> BITS
+            c1, c2 = _matches(orders[0], reference, mine1), _matches(orders[1], reference, mine2)
+            score = _score(length, lengths[reference], c1, c2, c34 & MASK, c34 >> BITS)
+            rows, used, best = _offer(rows, used, query, reference, score, best, nearest)
+            cut = _cut_of(best, length, logs)
+        # Can a reference win that shares no trigram? Else, are the lists cheaper than the texts?
+        wide = most1 > 0 and _bound(logs, length, length, most1, most2, 0, 0) >= cut
+        exact = wide
+        if not wide and found:
+            work, limit = 0, _size(orders[1], text)
+            for k in range(found):
+                if bounds[k] >= cut:
+                    work += lengths[met[k]]
+                    if work > limit:
+                        exact = True
+                        break
+        if exact:
+            found = _gather(orders[1], text, 0, packed, met, found, wide)
+            least = 0
+            while least <= most2 and _bound(logs, length, length, most1, least, 0, 0) < cut:
+                least += 1
+            for k in range(found):
+                c234, size = packed[met[k]], lengths[met[k]]
+                bounds[k] = -np.inf
+                if c234 >= least and not (alike and met[k] == query):
+                    c2, c3, c4 = c234 & MASK, (c234 >> BITS) & MASK, c234 >> (2 * BITS)
+                    bounds[k] = _bound(logs, length, size, min(most1, size), c2, c3, c4)
+        for k in range(found):
+            if bounds[k] < cut:
                 continue
             reference = met[k]
-            c1 = 0
-            for entry in range(begins1[reference], begins1[reference + 1]):
-                c1 += min(counts1[entry], mine[ids1[entry]])
             c234 = packed[reference]
-            score = _score(
-                length,
-                lengths[reference],
-                c1,
-                c234 & MASK,
-                (c234 >> BITS) & MASK,
-                c234 >> (2 * BITS),
-            )
-            if nearest:
-                if score >= best - SAME:
-                    close[kept], close_bleu[kept] = reference, score
-                    kept += 1
-                    if score > best:
-                        best = score
-                        cut = _cut_of(best, length, constant)
-            elif score > threshold + SAME:
-                if pairs == len(pair_query):
-                    pair_query, pair_reference, pair_bleu = _doubled(
-                        pair_query, pair_reference, pair_bleu
-                    )
-                pair_query[pairs], pair_reference[pairs], pair_bleu[pairs] = query, reference, score
-                pairs += 1
-        if most > 0 and _bound(logs, length, length, most, np.int64(0)) >= cut:
-            for entry in range(begins1[text], begins1[text + 1]):
-                count = counts1[entry]
-                for at in range(starts1[ids1[entry]], starts1[ids1[entry] + 1]):
-                    reference = texts1[at]
-                    if packed[reference] == 0:
-                        if single[reference] == 0:
-                            bounds[singles] = reference
-                            singles += 1
-                        single[reference] += min(count, times1[at])
+            c1 = _matches(orders[0], reference, mine1)
+            c2 = c234 & MASK if exact else _matches(orders[1], reference, mine2)
+            c3, c4 = (c234 >> BITS) & MASK, c234 >> (2 * BITS)
+            score = _score(length, lengths[reference], c1, c2, c3, c4)
+            rows, used, best = _offer(rows, used, query, reference, score, best, nearest)
+            cut = _cut_of(best, length, logs)
+        if wide and _bound(logs, length, length, most1, 0, 0, 0) >= cut:
+            singles = _gather(orders[0], text, 0, single, alone, 0, True)
             for k in range(singles):
-                reference = np.int64(bounds[k])
-                c1 = single[reference]
+                reference = alone[k]
+                c1, size = np.int64(single[reference]), lengths[reference]
                 single[reference] = 0
-                size = lengths[reference]
-                if alike and reference == query:
+                if packed[reference] or (alike and reference == query):
                     continue
-                if _bound(logs, length, size, c1, np.int64(0)) < cut:
-                    continue
-                score = _score(length, size, c1, 0, 0, 0)
-                if nearest:
-                    if score >= best - SAME:
-                        close[kept], close_bleu[kept] = reference, score
-                        kept += 1
-                        if score > best:
-                            best = score
-                            cut = _cut_of(best, length, constant)
-                elif score > threshold + SAME:
-                    if pairs == len(pair_query):
-                        pair_query, pair_reference, pair_bleu = _doubled(
-                            pair_query, pair_reference, pair_bleu
-                        )
-                    pair_query[pairs], pair_reference[pairs], pair_bleu[pairs] = (
-                        query,
-                        reference,
-                        score,
-                    )
-                    pairs += 1
-        for k in range(found):
-            packed[met[k]] = 0
-        for entry in range(begins1[text], begins1[text + 1]):
-            mine[ids1[entry]] = 0
+                if _bound(logs, length, size, c1, 0, 0, 0) >= cut:
+                    score = _score(length, size, c1, 0, 0, 0)
+                    rows, used, best = _offer(rows, used, query, reference, score, best, nearest)
+                    cut = _cut_of(best, length, logs)
+        packed[met[:found]] = 0
+        _load(orders[0], text, mine1, False)
+        _load(orders[1], text, mine2, False)
         if nearest:
             bleu[query - low] = best
-            for k in range(kept):
-                if close_bleu[k] >= best - SAME and (
-                    index[query - low] < 0 or close[k] < index[query - low]
-                ):
-                    index[query - low] = close[k]
-    return bleu, index, pair_query[:pairs], pair_reference[:pairs], pair_bleu[:pairs]
-
-
-@compiled
-def _cut_of(best, length, constant):
-    """What `_bound` must reach so that BLEU can come up to `best`."""
-    least = best - 2 * SAME
-    if least <= 0:
-        return -np.inf
-    return min(4, length) * math.log(least / 100.0) + constant - SLACK
-
-
-@compiled
-def _doubled(queries, references, scores):
-    return (
-        np.concatenate((queries, queries)),
-        np.concatenate((references, references)),
-        np.concatenate((scores, scores)),
-    )
+            index[query - low] = rows[1][:used][rows[2][:used] >= best - SAME].min()
+    if nearest:
+        used = 0
+    return bleu, index, rows[0][:used], rows[1][:used], rows[2][:used]

@@ -6,6 +6,7 @@ Both run `veneer.corpus.pipeline.parts.filtered` on the same batches and write t
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["local", "ray"]
 BACKENDS: tuple[Backend, ...] = ("local", "ray")
-AT_ONCE = 2
+AT_ONCE = 8
 """Calls done in this process before others are started: small data needs no others."""
 WINDOW = 16
 """Batches given to Ray at once: what its object store holds of the data."""
@@ -113,10 +114,9 @@ def _under_ray(
         ) from error
     mine = not ray.is_initialized()
     if mine:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(workers, 1)}
-        if local:
-            local["include_dashboard"] = False
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        own: dict[str, Any] = {"num_cpus": max(workers, 1), "include_dashboard": False}
+        local = {} if os.environ.get("RAY_ADDRESS") else own
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         waiting = iter(batches)
@@ -127,9 +127,7 @@ def _under_ray(
             ray.shutdown()
 
 
-def _one_window(
-    window: list[tuple[Path, pa.RecordBatch]], settings: Curation
-) -> Iterator[Path]:
+def _one_window(window: list[tuple[Path, pa.RecordBatch]], settings: Curation) -> Iterator[Path]:
     """One pass of Ray Data over some batches; `part` says where a row that comes back belongs."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -140,13 +138,14 @@ def _one_window(
         for at, (_, batch) in enumerate(window)
     ]
     data = ray.data.from_arrow(tables).map_batches(
-        _filtered_under_ray,
+        _filtered_under_ray,  # type: ignore[arg-type]
         batch_size=None,
         batch_format="pyarrow",
         fn_kwargs={"settings": settings.model_dump()},
     )
     found: dict[int, list[pa.Table]] = {at: [] for at in range(len(window))}
-    for table in data.iter_batches(batch_size=None, batch_format="pyarrow"):
+    blocks: Any = data.iter_batches(batch_size=None, batch_format="pyarrow")
+    for table in blocks:
         for at in pc.unique(table.column("part")).to_pylist():
             found[at].append(table.filter(pc.equal(table.column("part"), at)))
     for at, (path, _) in enumerate(window):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from veneer.corpus.categories import tag_categories
 from veneer.corpus.filters import keep_language, reject_identity, reject_keywords, reject_refusals
 from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.splitting import split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +33,8 @@ def filters(settings: Curation) -> list[tuple[str, Callable[[pa.RecordBatch], An
     """Name and function of each row filter that is on."""
     chain: list[tuple[str, Callable[[pa.RecordBatch], Any]]] = []
     if settings.language is not None:
-        wanted = {"language": settings.language, "confidence": settings.confidence}
-        chain.append(("language", partial(keep_language, **wanted)))
+        wanted, sure = settings.language, settings.confidence
+        chain.append(("language", partial(keep_language, language=wanted, confidence=sure)))
     if settings.identity:
         chain.append(("identity", partial(reject_identity, extra=settings.identity_patterns)))
     if settings.refusals:
@@ -50,8 +51,6 @@ def pieces(batch: pa.RecordBatch, settings: Curation) -> pa.RecordBatch:
     """The batch with conversations of more words than `settings.split` in pieces."""
     if settings.split is None:
         return batch
-    from veneer.corpus.splitting import split
-
     return split(batch, settings.split)
 
 

@@ -33,7 +33,14 @@ REASONS = (
     "asks a question of the evaluation",
     "asks nearly a question of the evaluation",
 )
-STAGES = ("", "deduplication", "deduplication", "near-duplicates", "decontamination", "decontamination")
+STAGES = (
+    "",
+    "deduplication",
+    "deduplication",
+    "near-duplicates",
+    "decontamination",
+    "decontamination",
+)
 NO_ANSWER = "no answer"
 Tell = Callable[[float, str], None]
 
@@ -141,7 +148,9 @@ def judge(
         overlap = Overlap(evaluations, settings.decontaminate.bleu)
         for at, path in enumerate(parts):
             tell(0.2 + 0.6 * at / len(parts), "keeping evaluation text out")
-            rows = keys.starts[at] + np.flatnonzero(taking_part[keys.starts[at] : keys.starts[at + 1]])
+            rows = keys.starts[at] + np.flatnonzero(
+                taking_part[keys.starts[at] : keys.starts[at + 1]]
+            )
             _look(overlap, path, rows, rows - keys.starts[at])
         overlap.settle()
         judged.facts["decontamination"] = overlap.figures()
@@ -199,7 +208,9 @@ def _profile(keys: Keys) -> dict[str, Any]:
 def _between(keys: Keys, first: np.ndarray, repeats: np.ndarray) -> list[dict[str, Any]]:
     """How many rows of one source repeat a row of another, or of the same."""
     again = np.flatnonzero(repeats)
-    pairs = Counter(zip(keys.source[again].tolist(), keys.source[first[again]].tolist(), strict=True))
+    pairs = Counter(
+        zip(keys.source[again].tolist(), keys.source[first[again]].tolist(), strict=True)
+    )
     return [
         {"source": keys.names[source], "repeats": keys.names[other], "rows": count}
         for (source, other), count in sorted(pairs.items())

@@ -99,7 +99,7 @@ class Overlap:
 
     def contaminated(self) -> list[list[dict[str, Any]]]:
         """For each file its contaminated queries: place in it, id, text, BLEU, whether equal."""
-        found = []
+        found: list[list[dict[str, Any]]] = []
         for each in self.evaluations:
             found.append([])
             for place, text in enumerate(each.texts):
@@ -135,7 +135,13 @@ def diversity_of(queries: Iterable[str], sample: int) -> dict[str, Any]:
             heapq.heapreplace(least, (rank, text))
     chosen = [text for _, text in sorted(least, reverse=True)]
     if len(chosen) < 2:
-        return {"n": len(chosen), "sample": len(chosen), "of": len(met), "mean_bleu": None, "share_above_20": None}
+        return {
+            "n": len(chosen),
+            "sample": len(chosen),
+            "of": len(met),
+            "mean_bleu": None,
+            "share_above_20": None,
+        }
     from veneer.corpus.nearest import nearest_bleu
 
     bleu = nearest_bleu(chosen).bleu

@@ -18,12 +18,14 @@ from veneer.corpus.importing import Profile
 from veneer.corpus.importing.formats import AGAIN
 from veneer.corpus.pipeline.filtering import SIGNATURE, filters, pieces, signature_column
 from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.splitting import SPLIT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 1000
 """Records of a part."""
+
 
 def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
     """A batch after every filter that looks at one row at a time, with the keys of its rows.
@@ -42,7 +44,6 @@ def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
 
     counted = Profile()
     counted.add(batch)
-    whole = set(batch.column("origin").to_pylist())
     batch = pieces(batch, settings)
     stages = ["import" if reason else "" for reason in batch.column("reason").to_pylist()]
     for name, function in filters(settings):
@@ -50,8 +51,8 @@ def filtered(batch: pa.RecordBatch, settings: Curation) -> pa.Table:
         reasons = batch.column("reason").to_pylist()
         stages = [old or (name if new else "") for old, new in zip(stages, reasons, strict=True)]
     turns = batch.column("messages").to_pylist()
-    piece = [origin not in whole for origin in batch.column("origin").to_pylist()]
     notes = batch.column("notes").to_pylist()
+    piece = [SPLIT in each for each in notes]
     asked = [[digest(bare(t["content"])) for t in each if t["role"] == "user"] for each in turns]
     first = [digest(text) if text.strip() else NO_KEY for text in batch.column("asked").to_pylist()]
     profile = [json.dumps(counted.result())] + [""] * (len(turns) - 1)

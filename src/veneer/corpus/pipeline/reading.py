@@ -87,6 +87,7 @@ def read_evaluation(path: Path) -> Evaluation:
             records.append(value)
         except NoDialogue as error:
             raise InputError(
-                f"{path}, {record.at}: no text in it ({error}).", 'Write each line as {"text": "…"}.'
+                f"{path}, {record.at}: no text in it ({error}).",
+                'Write each line as {"text": "…"}.',
             ) from None
     return Evaluation(name_of(path), tuple(texts), tuple(records))

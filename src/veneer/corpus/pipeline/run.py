@@ -10,9 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from veneer.corpus.card import card
 from veneer.corpus.pipeline import inputs
 from veneer.corpus.pipeline.backends import Backend, filtered_parts, side_by_side
-from veneer.corpus.card import card
 from veneer.corpus.pipeline.inputs import DataFile
 from veneer.corpus.pipeline.judging import Judged, judge
 from veneer.corpus.pipeline.parts import ROWS
@@ -135,7 +135,9 @@ class _Run:
             done = folder / "done.json"
             if not done.exists():
                 reading = Reading(file, folder, self.settings)
-                for made, _ in enumerate(filtered_parts(reading, self.settings, backend, self.workers), 1):
+                for made, _ in enumerate(
+                    filtered_parts(reading, self.settings, backend, self.workers), 1
+                ):
                     pace = (records + made * ROWS) / max(time.monotonic() - started, 1e-9)
                     note = f"{file.name}: {made * ROWS:,} records, {pace:,.0f} a second"
                     tell(sum(sizes[:at]) / sum(sizes), note)
@@ -149,7 +151,9 @@ class _Run:
         """Of all that decides a file's parts."""
         drop = {"decontaminate", "diversity"}
         settings = {k: v for k, v in self.wanted["settings"].items() if k not in drop}
-        return fingerprint({"file": file.identity, "settings": settings, "code": self.wanted["code"]})
+        return fingerprint(
+            {"file": file.identity, "settings": settings, "code": self.wanted["code"]}
+        )
 
     # ---- writing -------------------------------------------------------------------------
 

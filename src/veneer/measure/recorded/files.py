@@ -1,22 +1,21 @@
-"""Files that others wrote: JSON, JSONL or either gzipped, read with the line in hand.
+"""Recorded results: JSON, JSONL or either gzipped, read whole and strictly, the line in hand.
 
-Every way in which a file can be broken ends in one `InputError` that names the file,
-the line where there is one, and what to do.
+A row that is left out would change a score, so the first broken one is an error. Every way in
+which a file can be broken ends in one `InputError` that names the file, the line where there is
+one, and what to do.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError
+from veneer.files import read_text
 
 SUFFIXES = (".json", ".jsonl", ".gz", ".ndjson", ".txt")
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def read_rows_of(path: Path) -> list[Row]:
         InputError: missing, a folder, unreadable, truncated or not gzip although named so,
             not UTF-8, broken JSON (with its line), no rows, or rows that are no objects.
     """
-    text = read_text(path)
+    text = _text(path)
     if not text.strip():
         raise InputError(f"{path} is empty.", "Give a file that holds at least one row.")
     if text.lstrip().startswith("["):
@@ -54,7 +53,7 @@ def read_rows_of(path: Path) -> list[Row]:
 
 def read_object(path: Path) -> dict[str, Any] | None:
     """The file's single JSON object; None where it is a list or several lines of objects."""
-    text = read_text(path)
+    text = _text(path)
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -64,45 +63,15 @@ def read_object(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def read_text(path: Path) -> str:
-    """The whole file as text, unzipped if its first bytes say gzip."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        hint = "Check the path; a model's name alone is not a file."
-        if "/" not in str(path) and path.suffix not in SUFFIXES:
-            hint = (
-                f"{path.name} looks like a model's name: give the file of its outputs "
-                f"(FILE, or {path.name}=FILE to have the name checked)."
-            )
-        raise InputError(f"No such file: {path}", hint) from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder.", "Give one file.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    if raw.startswith(GZIP_MAGIC):
-        try:
-            raw = gzip.decompress(raw)
-        except EOFError as error:
-            raise InputError(
-                f"{path}: the gzip data ends before its end; the file is truncated.",
-                "Copy or download it again.",
-            ) from error
-        except (OSError, zlib.error) as error:
-            raise InputError(
-                f"{path}: the gzip data is damaged ({error}).", "Copy or download it again."
-            ) from error
-    elif path.suffix == ".gz" and raw:
+def _text(path: Path) -> str:
+    looks_like_a_name = "/" not in str(path) and path.suffix not in SUFFIXES
+    if looks_like_a_name and not path.exists():
         raise InputError(
-            f"{path} is named .gz but holds no gzip data.", "Rename it, or compress it."
+            f"No such file: {path}",
+            f"{path.name} looks like a model's name: give the file of its outputs "
+            f"(FILE, or {path.name}=FILE to have the name checked).",
         )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}, line {line}: not UTF-8 text.", "Save the file as UTF-8."
-        ) from error
+    return read_text(path)
 
 
 def _parsed(path: Path, text: str) -> Any:

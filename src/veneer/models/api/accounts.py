@@ -30,26 +30,47 @@ def spent(database: sqlite3.Connection, collection: str) -> Spent:
     return total
 
 
-def fits(
-    database: sqlite3.Connection, intent: Intent, budget: Budget, *, doubtful: bool = False
-) -> bool:
-    """Whether a collection's costs, its open intents at their worst and this one are allowed.
+def fits(database: sqlite3.Connection, intent: Intent, budget: Budget) -> bool:
+    """Whether another attempt at an open intent is allowed, all open ones at their worst."""
+    return budget.allows(*_sums(database, intent.collection))
 
-    `doubtful`: the intent is open since a process that is gone, and counts twice.
-    """
-    tokens, usd = intent.worst.prompt_tokens + intent.worst.completion_tokens, intent.worst.usd or 0
-    for table, others in (
-        ("spending", ""),
-        ("intents", "" if doubtful else " AND request != ?"),
-    ):
-        more = (intent.request,) if others else ()
+
+class Room:
+    """What one transaction may claim: the sums of `fits` are read once, not for each intent."""
+
+    def __init__(self, database: sqlite3.Connection, budget: Budget | None) -> None:
+        self._database, self._budget = database, budget
+        self._used: dict[str, tuple[int, float]] = {}
+
+    def take(self, intent: Intent) -> bool:
+        """Whether the intent fits; then it is counted.
+
+        One that is open since a process that is gone stays counted beside.
+        """
+        if self._budget is None:
+            return True
+        if intent.collection not in self._used:
+            self._used[intent.collection] = _sums(self._database, intent.collection)
+        tokens, usd = self._used[intent.collection]
+        worst = intent.worst
+        more = (tokens + worst.prompt_tokens + worst.completion_tokens, usd + (worst.usd or 0))
+        fits = self._budget.allows(*more)
+        if fits:
+            self._used[intent.collection] = more
+        return fits
+
+
+def _sums(database: sqlite3.Connection, collection: str) -> tuple[int, float]:
+    """Tokens and USD of a collection: spent, and its open intents at their worst."""
+    tokens, usd = 0, 0.0
+    for table in ("spending", "intents"):
         row = database.execute(
             "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0), coalesce(sum(usd), 0)"
-            f" FROM {table} WHERE collection = ?{others}",
-            (intent.collection, *more),
+            f" FROM {table} WHERE collection = ?",
+            (collection,),
         ).fetchone()
         tokens, usd = tokens + row[0], usd + row[1]
-    return budget.allows(tokens, usd)
+    return tokens, usd
 
 
 def charge_doubt(database: sqlite3.Connection, request: str, cost: Usage | None) -> None:

@@ -81,7 +81,10 @@ class ApiModel:
         self._concurrency, self._attempts = concurrency, attempts
         self._samples_per_request, self._logprobs = samples_per_request, logprobs
         self._timeout, self._grace = timeout, grace
-        self._limiter = Limiter(requests_per_minute, tokens_per_minute)
+        self._limit_note = f"rate {endpoint.url} {endpoint.model} {self._collection}"
+        learned = self._journal.noted(self._limit_note)
+        self._learned = float(learned) if learned else None
+        self._limiter = Limiter(requests_per_minute, tokens_per_minute, self._learned)
         self._tally = Tally()
         self._began: float | None = None
         self.stopped = ""
@@ -145,6 +148,7 @@ class ApiModel:
             done += name in missing and name not in replies
             replies[name] = reply
             report(done)
+            self._remember_limit()
 
         settings = Settings(
             max_tokens=max_new_tokens,
@@ -183,6 +187,13 @@ class ApiModel:
         finally:
             self.stopped = traffic.stopped
             await sender.close()
+
+    def _remember_limit(self) -> None:
+        """A limit that was learned, for this collection's next run."""
+        learned, before = self._limiter.learned, self._learned
+        if learned is not None and (before is None or abs(learned / before - 1) > 0.002):
+            self._learned = learned
+            self._journal.note(self._limit_note, f"{learned:.6g}")
 
     def _groups(self, asks: Any) -> Iterator[tuple[tuple[Message, ...], tuple[int, ...]]]:
         """Samples of equal conversations together, as many as one request may ask for."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from veneer.models.api.accounts import PAID, charge_doubt, fits, spend, spent
+from veneer.models.api.accounts import PAID, Room, charge_doubt, fits, spend, spent
 from veneer.models.api.budget import Budget
 from veneer.models.api.entries import BatchJob, Claim, Intent, Spent, Usage
 from veneer.models.api.store import Store
@@ -89,12 +89,13 @@ class Journal:
         owner = BATCH + batch if batch else self._me.name
 
         def write(database: sqlite3.Connection) -> list[Claim]:
-            return [self._claimed(database, intent, owner, budget) for intent in intents]
+            room = Room(database, budget)
+            return [self._claimed(database, intent, owner, room) for intent in intents]
 
         return self._store.submit(write)
 
     def _claimed(
-        self, database: sqlite3.Connection, intent: Intent, owner: str, budget: Budget | None
+        self, database: sqlite3.Connection, intent: Intent, owner: str, room: Room
     ) -> Claim:
         found = {k: reply for k in intent.keys if (reply := _answer(database, k)) is not None}
         if found:
@@ -119,7 +120,7 @@ class Journal:
             if request != intent.request:
                 return Claim("regroup", samples=tuple(json.loads(samples)))
             again = True
-        if budget is not None and not fits(database, intent, budget, doubtful=again):
+        if not room.take(intent):
             return Claim("over")
         if again:
             charge_doubt(database, intent.request, None)
