@@ -127,7 +127,10 @@ class Prompt(Record):
 
 
 class Answer(Record):
-    """What a model said to a prompt. A failed answer is a row with an outcome and a reason."""
+    """What a model said to a prompt. A failed answer is a row with an outcome and a reason.
+
+    `logprob`: the mean log-probability of the answer's tokens (nats), where it was asked for.
+    """
 
     prompt: str
     text: str
@@ -138,6 +141,7 @@ class Answer(Record):
     category: str = ""
     source: str = ""
     licence: str = ""
+    logprob: float | None = None
 
     @property
     def prompt_id(self) -> str:

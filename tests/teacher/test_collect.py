@@ -72,16 +72,20 @@ def test_unique_prompts_keep_the_first():
 
 def test_every_reply_is_a_row_that_says_where_its_prompt_came_from():
     prompts = [Prompt(text=f"q{i}", category="c", source=f"s{i}", licence="MIT") for i in range(3)]
-    said = [Reply("yes"), Reply("", "failed", "HTTP 500"), Reply("no", "refused", "it says so")]
+    said = [
+        Reply("yes", logprob=-0.5),
+        Reply("", "failed", "HTTP 500"),
+        Reply("no", "refused", "it says so"),
+    ]
     model = Teller(lambda text, number, seed: said[number % 3])
     rows = collected(model, prompts, samples=2, temperature=0.5, max_new_tokens=9)
     assert [(r.prompt, r.sample, r.source, r.licence, r.model) for r in rows] == [
         (f"q{i}", sample, f"s{i}", "MIT", "teller") for sample in (0, 1) for i in range(3)
     ]
-    assert [(r.text, r.outcome, r.reason) for r in rows[3:]] == [
-        ("yes", "answered", ""),
-        ("", "failed", "HTTP 500"),
-        ("no", "refused", "it says so"),
+    assert [(r.text, r.outcome, r.reason, r.logprob) for r in rows[3:]] == [
+        ("yes", "answered", "", -0.5),
+        ("", "failed", "HTTP 500", None),
+        ("no", "refused", "it says so", None),
     ]
 
 

@@ -119,6 +119,7 @@ def answer_row(prompt: Prompt, sample: int, name: str, reply: Reply) -> Answer:
         category=prompt.category,
         source=prompt.source,
         licence=prompt.licence,
+        logprob=reply.logprob,
     )
 
 
