@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from veneer.cli.app import Json, app, say
+from veneer.cli.endpoint import Batch, Concurrency, NoN, Prices, Rpm, Tpm
 
 
 @app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
@@ -25,6 +26,12 @@ def run(
         int | None,
         typer.Option(min=1, help="Processes side by side. [all cores for pocket, else 1]"),
     ] = None,
+    prices: Prices = None,
+    concurrency: Concurrency = 64,
+    requests_per_minute: Rpm = None,
+    tokens_per_minute: Tpm = None,
+    batch: Batch = False,
+    no_n: NoN = False,
     as_json: Json = False,
 ) -> None:
     """Run a whole study, or go on with one.
@@ -33,7 +40,15 @@ def run(
     """
     from veneer.running import run_study
 
-    say(run_study(study, out, seeds, workers), as_json)
+    means = {
+        "prices": prices,
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "batch": batch,
+        "no_n": no_n,
+    }
+    say(run_study(study, out, seeds, workers, means), as_json)
 
 
 @app.command(

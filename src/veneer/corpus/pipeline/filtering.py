@@ -7,7 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from veneer.corpus.categories import tag_categories
-from veneer.corpus.filters import keep_language, reject_identity, reject_keywords, reject_refusals
+from veneer.corpus.filters import (
+    keep_language,
+    reject_identity,
+    reject_keywords,
+    reject_refusals,
+    tag_language,
+)
 from veneer.corpus.pipeline.settings import Curation
 from veneer.corpus.splitting import split
 
@@ -35,6 +41,8 @@ def filters(settings: Curation) -> list[tuple[str, Callable[[pa.RecordBatch], An
     if settings.language is not None:
         wanted, sure = settings.language, settings.confidence
         chain.append(("language", partial(keep_language, language=wanted, confidence=sure)))
+    elif settings.categories:  # "Non-English" is one of them
+        chain.append(("language", partial(tag_language, confidence=settings.confidence)))
     if settings.identity:
         chain.append(("identity", partial(reject_identity, extra=settings.identity_patterns)))
     if settings.refusals:

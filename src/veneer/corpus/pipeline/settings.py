@@ -34,8 +34,9 @@ class Curation(Options):
 
     teacher, licence: who wrote the answers, and the terms, of records that do not say.
     split: conversations of more than so many words are split between exchanges; None: never.
-    language: drop dialogues in another one (ISO 639-1); None: none, and languages are not
-        determined. Below the score `confidence` a language counts as unknown, which is kept.
+    language: drop dialogues in another one (ISO 639-1); None: none, and languages are
+        determined only for `categories`. Below the score `confidence` a language counts as
+        unknown, which is kept.
     identity: drop answers in which a model says what made it; `identity_patterns` (regular
         expressions) are added to the built-in ones. refusals: drop answers that begin as
         refusals do.
