@@ -29,7 +29,7 @@ from veneer.running import cache_folder
 from veneer.spec import Study, load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.train import train
-from veneer.study import Source, Trial
+from veneer.study import Source, Trial, Voice
 from veneer.teacher.choosing import BY, choose
 from veneer.teacher.collect import collect
 
@@ -74,7 +74,7 @@ class Experiment:
             "samples": 1,
             "seed": self.seed,
         }
-        inputs = {"model": self.trial.model(self.study.teacher), "prompts": prompts}
+        inputs = {"model": self.trial.model(self.study.teacher.model), "prompts": prompts}
         return Step(f"said-{_dashed(name)}-c{self.seed}", collect, params, inputs)
 
     def corpus(self, name: str, *said: Step) -> Step:
@@ -101,7 +101,7 @@ class Experiment:
             tokens=tokens,
             seed=self.seed,
         )
-        step = self.trial.asked_about(subject, model, MEASURES)
+        step = self.trial.asked_about(subject, Voice(inputs={"model": model}), MEASURES)
         return Step(f"{step.name}-{tokens}", measured, step.params, step.inputs, seconds=4)
 
 
