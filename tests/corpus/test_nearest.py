@@ -185,6 +185,11 @@ def test_a_threshold_outside_of_bleu_is_refused():
         above(["a"], None, 120)
 
 
+def test_fewer_than_one_thread_is_refused():
+    with pytest.raises(InputError, match="0 threads"):
+        nearest_bleu(["a", "b"], threads=0)
+
+
 def test_a_text_beyond_the_counters_is_refused():
     with pytest.raises(InputError, match="2,097,152 tokens"):
         nearest_bleu(["." * 2_097_152, "a"])

@@ -6,11 +6,10 @@ is another text. Only shared n-grams get numbers: no other can match, and in rea
 ones are met once. An n-gram is known by the numbers of the two (n-1)-grams it consists of, so that
 equality is exact, and one with a part that is not shared need not be looked up.
 
-Memory: 4 bytes a token and order while building (two orders at a time) plus up to 24 bytes for
-each distinct n-gram of one order; afterwards 8 bytes for each distinct shared n-gram of a text
-(its list) and another 8 of a reference (the inverted list). At most about
-8 x 4 x (query tokens) + 16 x 4 x (reference tokens) bytes; half of the first figure and less on
-real text, where longer n-grams are seldom shared.
+Memory: afterwards 8 bytes for each distinct shared n-gram of a text (its list), and another 8 of
+a reference (the inverted list), so at most 32 bytes a query token and 64 a reference token over
+the four orders; real texts come to about half of that, as longer n-grams are seldom shared.
+While one order is built, 12 bytes more a token and up to 24 for each distinct n-gram of it.
 """
 
 from __future__ import annotations

@@ -182,6 +182,52 @@ def _offer(rows, used, query, reference, score, best, nearest):
 
 
 @compiled
+def _rough_bounds(lengths, packed, met, found, bounds, logs, length, most1, most2, skip):
+    """Bounds of the references met, from their exact c3 and c4; `skip` is out."""
+    for k in range(found):
+        size, c34 = lengths[met[k]], packed[met[k]] >> BITS
+        c1, c2 = min(most1, size), min(most2, size - 1)
+        bounds[k] = _bound(logs, length, size, c1, c2, c34 & MASK, c34 >> BITS)
+        if met[k] == skip:
+            bounds[k] = -np.inf
+
+
+@compiled
+def _fine_bounds(lengths, packed, met, found, bounds, logs, length, most1, most2, skip, cut):
+    """Bounds of the references met, from their exact c2, c3 and c4; `skip` is out."""
+    least = 0  # c2 that a reference without a common trigram needs
+    while least <= most2 and _bound(logs, length, length, most1, least, 0, 0) < cut:
+        least += 1
+    for k in range(found):
+        c234, size = packed[met[k]], lengths[met[k]]
+        bounds[k] = -np.inf
+        if c234 >= least and met[k] != skip:
+            c2, c3, c4 = c234 & MASK, (c234 >> BITS) & MASK, c234 >> (2 * BITS)
+            bounds[k] = _bound(logs, length, size, min(most1, size), c2, c3, c4)
+
+
+@compiled
+def _lists_are_cheaper(lists, text, lengths, met, found, bounds, cut):
+    """Whether a text's inverted lists are shorter than all references that reach the cut."""
+    work, limit = 0, _size(lists, text)
+    for k in range(found):
+        if bounds[k] >= cut:
+            work += lengths[met[k]]
+    return work > limit
+
+
+@compiled
+def _first_within(rows, used, best):
+    """The lowest reference whose score is the best."""
+    _, references, scores = rows
+    first = -1
+    for k in range(used):
+        if scores[k] >= best - SAME and (first < 0 or references[k] < first):
+            first = references[k]
+    return first
+
+
+@compiled
 def search(low, high, first, alike, lengths, references, orders, logs, threshold):
     """Nearest reference of queries low..high-1, or, with a threshold, all those above it.
 
@@ -216,12 +262,8 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
         most2 = _load(orders[1], text, mine2, True)
         found = _gather(orders[3], text, 2 * BITS, packed, met, 0, True)
         found = _gather(orders[2], text, BITS, packed, met, found, True)
-        for k in range(found):
-            size, c34 = lengths[met[k]], packed[met[k]] >> BITS
-            c1, c2 = min(most1, size), min(most2, size - 1)
-            bounds[k] = _bound(logs, length, size, c1, c2, c34 & MASK, c34 >> BITS)
-            if alike and met[k] == query:
-                bounds[k] = -np.inf
+        skip = query if alike else -1
+        _rough_bounds(lengths, packed, met, found, bounds, logs, length, most1, most2, skip)
         for _ in range(min(found, TRIALS) if nearest else 0):
             top = 0
             for k in range(1, found):
@@ -238,26 +280,10 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
             cut = _cut_of(best, length, logs)
         # Can a reference win that shares no trigram? Else, are the lists cheaper than the texts?
         wide = most1 > 0 and _bound(logs, length, length, most1, most2, 0, 0) >= cut
-        exact = wide
-        if not wide and found:
-            work, limit = 0, _size(orders[1], text)
-            for k in range(found):
-                if bounds[k] >= cut:
-                    work += lengths[met[k]]
-                    if work > limit:
-                        exact = True
-                        break
+        exact = wide or _lists_are_cheaper(orders[1], text, lengths, met, found, bounds, cut)
         if exact:
             found = _gather(orders[1], text, 0, packed, met, found, wide)
-            least = 0
-            while least <= most2 and _bound(logs, length, length, most1, least, 0, 0) < cut:
-                least += 1
-            for k in range(found):
-                c234, size = packed[met[k]], lengths[met[k]]
-                bounds[k] = -np.inf
-                if c234 >= least and not (alike and met[k] == query):
-                    c2, c3, c4 = c234 & MASK, (c234 >> BITS) & MASK, c234 >> (2 * BITS)
-                    bounds[k] = _bound(logs, length, size, min(most1, size), c2, c3, c4)
+            _fine_bounds(lengths, packed, met, found, bounds, logs, length, most1, most2, skip, cut)
         for k in range(found):
             if bounds[k] < cut:
                 continue
@@ -275,7 +301,7 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
                 reference = alone[k]
                 c1, size = np.int64(single[reference]), lengths[reference]
                 single[reference] = 0
-                if packed[reference] or (alike and reference == query):
+                if packed[reference] or reference == skip:
                     continue
                 if _bound(logs, length, size, c1, 0, 0, 0) >= cut:
                     score = _score(length, size, c1, 0, 0, 0)
@@ -287,8 +313,5 @@ def search(low, high, first, alike, lengths, references, orders, logs, threshold
         _load(orders[1], text, mine2, False)
         if nearest:
             bleu[query - low] = best
-            index[query - low] = references
-            for k in range(used):
-                if rows[2][k] >= best - SAME:
-                    index[query - low] = min(index[query - low], rows[1][k])
+            index[query - low] = _first_within(rows, used, best)
     return bleu, index, rows, 0 if nearest else used

@@ -38,7 +38,8 @@ def nearest_bleu(
         progress: called with (queries done, queries) from the calling thread.
 
     Raises:
-        InputError: a text is longer than the kernel's counters hold (2,097,151 tokens).
+        InputError: fewer than one thread, or a text that is longer than the kernel's counters hold
+            (2,097,151 tokens).
     """
     bleu = np.zeros(len(queries))
     index = np.full(len(queries), -1, np.int64)
@@ -87,6 +88,12 @@ def sample_of(texts: Iterable[str], n: int) -> list[str]:
     return sorted(texts, key=lambda text: hashlib.sha1(_utf8(text)).hexdigest())[:n]
 
 
+def _processors() -> int:
+    """Processors that this process may use; all of them where the system does not say."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
@@ -102,6 +109,8 @@ def _searched(
     from veneer.corpus.nearest.index import indexed
     from veneer.corpus.nearest.kernel import search
 
+    if threads is not None and threads < 1:
+        raise InputError(f"{threads} threads cannot search.", "Give 1 or more, or none to use all.")
     total = len(queries)
     if progress:
         progress(0, total)
@@ -119,7 +128,7 @@ def _searched(
         )
         return low, high, found
 
-    workers = 1 if total <= SMALL else (threads or len(os.sched_getaffinity(0)))
+    workers = 1 if total <= SMALL else (threads or _processors())
     size = total if total <= SMALL else max(128, min(4096, total // (16 * workers)))
     lows = range(0, total, size)
     done = 0
