@@ -13,7 +13,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("", "run", "audit", "report", "status", "schema")
+COMMANDS = (
+    "",
+    "collect",
+    "synthesize",
+    "curate",
+    "nearest",
+    "run",
+    "audit",
+    "status",
+    "report",
+    "schema",
+)
 
 
 def help_of(command: str) -> str:

@@ -93,7 +93,7 @@ def _watching_terms(
             CorpusFacts(kind="broad"), name, {f"{CORPUS}{name}": folder.output(step)}
         )
         for sentence in facts.conflicts:
-            console.print(f"Terms: {sentence}", highlight=False, markup=False)
+            console.print(f"Terms: {sentence}", highlight=False, markup=False, soft_wrap=True)
 
     for name, step in corpora.values():
         if folder.done(step):

@@ -20,8 +20,10 @@ from veneer.models.resolve import fetch_model, local_folder, parse_model
 from veneer.pocket import make_world, pretrain, tune_teacher
 from veneer.records import CorpusFacts, Subject
 from veneer.spec import Corpus, Study
+from veneer.spec.parts import Choice, Synthesis
 from veneer.steps import Part, SourceFile, Step
 from veneer.student.train import train
+from veneer.teacher.choosing import choose
 from veneer.teacher.collect import collect
 from veneer.teacher.synthesize import synthesize
 
@@ -115,13 +117,13 @@ class Trial:
     def curated(self, name: str) -> Step:
         """A corpus of imitation data: asked, imported or synthesised, then cleaned."""
         corpus = self.study.corpora[name]
-        sources = self.said(name, corpus)
+        return self.cleaned(name, corpus, self.said(name, corpus))
+
+    def cleaned(self, name: str, corpus: Corpus, said: Mapping[str, Source]) -> Step:
+        """What was said without repeats and without what the evaluation asks."""
         against = {f"against{i}": source for i, source in enumerate(self.kept_out())}
-        dedup = "pair" if corpus.synthesize else "query"
-        params = {"dedup": dedup, "curation": corpus.curation}
-        return Step(
-            f"corpus-{name}-s{self.seed}", curate, params, {**sources, **against}, seconds=2
-        )
+        params = {"curation": corpus.curation}
+        return Step(f"corpus-{name}-s{self.seed}", curate, params, {**said, **against}, seconds=2)
 
     def mixed(self, name: str) -> Step:
         """The corpus as it is trained on: a mixture, or with text to replay, where asked for."""
@@ -140,39 +142,77 @@ class Trial:
         """What the teacher said for a corpus, in parts."""
         if corpus.import_:
             return {f"file{i}": self.file(path) for i, path in enumerate(corpus.import_)}
-        teacher = self.voice(self.study.teacher.model)
-        paid = not teacher.inputs  # answers of an endpoint are bought once, for all seeds
-        params: dict[str, Any] = {
-            **teacher.params,
-            "name": self.study.teacher.model,
-            "max_new_tokens": corpus.answer_tokens,
-        }
         if corpus.synthesize:
-            task = corpus.synthesize
-            params |= {
-                "count": task.count,
-                "requests": task.requests,
-                "temperature": task.temperature,
-                "seed": self.study.seeds[0] if paid else self.seed,
-            }
-            inputs = {**teacher.inputs, "seeds": self.file(task.seeds)}
-            label = f"synthesized-{name}-s{self.seed}"
-            step = Step(label, synthesize, params, inputs, seconds=10, means=teacher.means)
-            return {"pairs": step / "pairs.jsonl"}
+            return {"pairs": self.synthesized(name, corpus, corpus.synthesize) / "pairs.jsonl"}
         assert corpus.collect is not None
-        inputs = {**teacher.inputs, "prompts": self.file(corpus.collect)}
-        params |= {"temperature": corpus.temperature, "samples": 1}
-        if paid:
+        prompts = self.file(corpus.collect)
+        if corpus.choose is None:
+            return self.asked(name, corpus, prompts)
+        return self.chosen(name, corpus, corpus.choose, prompts)
+
+    def synthesized(self, name: str, corpus: Corpus, task: Synthesis) -> Step:
+        """Task data that the teacher writes."""
+        teacher = self.voice(self.study.teacher.model)
+        params: dict[str, Any] = {
+            **self.signed(corpus),
+            "count": task.count,
+            "requests": task.requests,
+            "temperature": task.temperature,
+            "seed": self.seed if teacher.inputs else self.study.seeds[0],
+            "template": task.template,
+            "values": task.values,
+        }
+        inputs = {**teacher.inputs, "seeds": self.file(task.seeds)}
+        label = f"synthesized-{name}-s{self.seed}"
+        return Step(label, synthesize, params, inputs, seconds=10, means=teacher.means)
+
+    def signed(self, corpus: Corpus) -> dict[str, Any]:
+        """Who answers, and how much it may say."""
+        teacher = self.voice(self.study.teacher.model)
+        name, limit = self.study.teacher.model, corpus.answer_tokens
+        return {**teacher.params, "name": name, "max_new_tokens": limit}
+
+    def asked(self, name: str, corpus: Corpus, prompts: Source) -> dict[str, Source]:
+        """The teacher's answers to prompts; those of an endpoint are bought once for all seeds."""
+        teacher = self.voice(self.study.teacher.model)
+        params = {**self.signed(corpus), "temperature": corpus.temperature, "samples": 1}
+        inputs = {**teacher.inputs, "prompts": prompts}
+        if not teacher.inputs:
             step = Step(f"asked-{name}", collect, params, inputs, seconds=60, means=teacher.means)
             return {"answers": step / "answers.jsonl"}
         parts: dict[str, Source] = {}
         for shard in range(SHARDS):
             drawn = {"seed": SHARDS * self.seed + shard, "shard": [shard, SHARDS]}
             label = f"asked-{name}-{shard + 1}of{SHARDS}-s{self.seed}"
-            parts[f"answers{shard}"] = (
-                Step(label, collect, {**params, **drawn}, inputs, seconds=12) / "answers.jsonl"
-            )
+            step = Step(label, collect, {**params, **drawn}, inputs, seconds=12)
+            parts[f"answers{shard}"] = step / "answers.jsonl"
         return parts
+
+    def chosen(self, name: str, corpus: Corpus, how: Choice, prompts: Source) -> dict[str, Source]:
+        """Answers to a few prompts at random, then to those that a first student asks for."""
+        seed = self.seed
+        drawn = {"by": "random", "count": how.after, "seed": seed}
+        first = Step(f"drawn-{name}-s{seed}", choose, drawn, {"prompts": prompts})
+        said = self.asked(f"{name}-first", corpus, first / "prompts.jsonl")
+        known = {f"answers{i}": source for i, source in enumerate(said.values())}
+        ranked = {"by": how.by, "count": how.count, "seed": seed, "balance": how.balance}
+        inputs: dict[str, Source] = {"prompts": prompts, **known}
+        if how.by != "random":
+            recipe = self.study.recipe_of(name)
+            params = {"recipe": recipe, "budgets": [how.tokens], "seed": seed}
+            trained_on = self.cleaned(f"{name}-first", corpus, said)
+            base = self.model(self.study.bases[how.base])
+            run = Step(
+                f"trained-{how.base}-{name}-first-s{seed}",
+                train,
+                params,
+                {"base": base, "corpus": trained_on},
+                seconds=8,
+            )
+            inputs["student"] = run / f"tokens-{how.tokens}"
+        choice = Step(f"chosen-{name}-s{seed}", choose, ranked, inputs, seconds=10)
+        more = self.asked(f"{name}-chosen", corpus, choice / "prompts.jsonl")
+        return {**said, **{f"chosen-{part}": source for part, source in more.items()}}
 
     def kept_out(self) -> list[Source]:
         """Files whose texts must not be asked in imitation data."""

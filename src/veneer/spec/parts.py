@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from veneer.corpus.pipeline.settings import Curation
+from veneer.corpus.dedup import Dedup, Sameness
+from veneer.corpus.pipeline.settings import Curation, Decontamination
 from veneer.models.resolve import parse_model
 
 Measure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity"]
@@ -89,12 +90,33 @@ class Synthesis(Strict):
 
     `seeds`: JSONL of {"question", "answer"}, ten in the paper. `count`: unique pairs wanted;
     `requests`: how often the teacher is asked at most, since it may run out of new ones.
+    `template`: nq (the paper's Table 4), cypher, generic, or the fields of one's own; `values`
+    fill its places.
     """
 
     seeds: str
     count: int = Field(gt=0)
     requests: int = Field(default=10_000, gt=0)
+    template: str | dict[str, Any] = "nq"
+    values: dict[str, str] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, ge=0)
+
+
+class Choice(Strict):
+    """Choose what to ask instead of asking everything (the paper leaves active learning open).
+
+    The teacher answers `after` prompts drawn at random; a student of `base` is trained on `tokens`
+    tokens of them; of the other prompts the `count` that come first `by` its uncertainty, its
+    entropy or the disagreement foretold from the answers are asked too ("random": any). With
+    `balance` every category keeps its share.
+    """
+
+    by: Literal["random", "uncertainty", "entropy", "disagreement"]
+    after: int = Field(gt=0)
+    tokens: Tokens
+    count: int = Field(gt=0)
+    base: str
+    balance: bool = True
 
 
 class Replay(Strict):
@@ -110,19 +132,20 @@ class Replay(Strict):
 class Corpus(Curation, Strict):
     """One set of imitation data, from exactly one of `collect`, `import`, `synthesize`, `mix`.
 
-    collect: prompts ({"text"} rows) that the teacher answers.
+    collect: prompts ({"text"} rows) that the teacher answers; all of them, or with `choose` some.
     import: files of dialogues that a teacher already wrote. `teacher` and `licence` say who and
         under which terms, for records that do not say themselves.
     synthesize: task data that the teacher writes from seed pairs (local imitation).
     mix: other corpora of the study by name, each with its share of the words; a mixture is
         trained on in one order, in which every amount of data has these shares.
 
-    Beside these, every option of a curation. What is not given is not done, but for two things:
-    a query stands once (a pair, where data is synthesised), and what asks a question of the
-    evaluation is dropped; `decontaminate: {bleu: 0.20}` also drops what comes near one.
+    Beside these, every option of a curation. A query stands once (a pair, where data is
+    synthesised), and what asks a question of the evaluation is dropped; with `decontaminate:
+    {bleu: 0.20}` also what comes near one.
     """
 
     collect: str | None = None
+    choose: Choice | None = None
     import_: tuple[str, ...] = Field(default=(), alias="import")
     synthesize: Synthesis | None = None
     mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
@@ -133,21 +156,26 @@ class Corpus(Curation, Strict):
     task: Measure | None = None
     tokens: tuple[Tokens, ...] | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
+    dedup: Dedup | None = None  # type: ignore[assignment]
+    sameness: Sameness = "folded"
+    decontaminate: Decontamination = Decontamination(bleu=None)
 
     @model_validator(mode="after")
     def _one_source(self) -> Corpus:
         sources = [self.collect, self.import_, self.synthesize, self.mix]
         if sum(map(bool, sources)) != 1:
             raise ValueError("give exactly one of: collect, import, synthesize, mix")
-        if self.mix and (self.replay or self.curation):
+        if self.choose and self.collect is None:
+            raise ValueError("choose belongs to collect: it picks among the prompts")
+        if self.mix and (self.replay or self.model_fields_set & Curation.model_fields.keys()):
             raise ValueError("a mixture is made of curated corpora: curate and replay in those")
         return self
 
     @property
     def curation(self) -> dict[str, Any]:
-        """The options of its curation that the file gives, as plain values."""
-        given = self.model_fields_set & Curation.model_fields.keys()
-        return self.model_dump(mode="json", include=given)
+        """The options of its curation, as plain values."""
+        options = self.model_dump(mode="json", include=set(Curation.model_fields))
+        return {**options, "dedup": self.dedup or ("pair" if self.synthesize else "query")}
 
     @property
     def imitates(self) -> Literal["broad", "local"]:

@@ -74,6 +74,9 @@ class Study(Strict):
         for name, corpus in self.corpora.items():
             if corpus.task and corpus.task not in self.measures:
                 raise ValueError(f"corpus {name} serves the task {corpus.task}, not in measures")
+            if corpus.choose and corpus.choose.base not in self.bases:
+                hint = nearest(corpus.choose.base, self.bases)
+                raise ValueError(f"corpus {name} chooses by base {corpus.choose.base!r}. {hint}")
             for part in corpus.mix:
                 if part not in self.corpora or self.corpora[part].mix:
                     known = [n for n, c in self.corpora.items() if not c.mix]
