@@ -98,6 +98,7 @@ def test_chosen_prompts_and_mixed_corpora_are_trained_on(place):
     assert sorted(lines.values()) == [20, 20, 30], "both begin with the same prompts, asked once"
     assert {"chosen-any", "chosen-uncertain"} <= lines.keys()
     mixed = json.loads((next(steps.glob("blended-both-*")) / "stats.json").read_text())
-    assert mixed["shares"]["uncertain"] > mixed["shares"]["any"]
+    for name, share in (("uncertain", 2 / 3), ("any", 1 / 3)):
+        assert mixed["corpora"][name]["true_share"] == pytest.approx(share, abs=0.02)
     rows = [json.loads(line) for line in (place[0] / "chosen/measurements.jsonl").open()]
     assert {r["corpus"] for r in rows} == {None, "uncertain", "any", "both"}
