@@ -165,6 +165,12 @@ ENTRIES = [
 ]
 
 
+def test_a_damaged_first_entry_is_not_measured_by_what_is_nested_in_it(tmp_path):
+    first, *others = [json.dumps(entry) for entry in ENTRIES]
+    text = ",".join([first.replace(" [{", "", 1), *others])
+    assert [value for value in good(read(tmp_path, f"[{text}]")) if "id" in value] == ENTRIES[1:]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from([",", ", ", ",\n", ",\n  "]), st.integers(0, 3))
 def test_an_entry_damaged_anywhere_does_not_take_others_with_it(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from veneer.errors import InputError
@@ -67,12 +67,16 @@ def array_entries(pieces: Iterator[str], *, wrapped: bool = False) -> Iterator[R
             entry = _Entry(text.at + 1, broken="not JSON: text after the end of the list")
         else:
             entry = _entry(text, at, begins)
+            stray = bool(begins) and not isinstance(entry.value, dict)
+            if stray and not entry.broken and not _FOLLOWS.match(text.buffer, entry.end):
+                entry = replace(entry, broken="not JSON: no comma after a value")
         was_broken = bool(entry.broken)
         if not was_broken:
             begins = begins or _first_field(text)
             text.at = entry.end
             yield Record(at, entry.value, mended=entry.mended)
             continue
+        begins = begins or _likeliest(text)
         end = _resumes(text, begins, entry)
         raw = text.buffer[text.at : end].rstrip().rstrip(",")
         text.at = end
@@ -220,8 +224,7 @@ def _resumes(text: _Window, begins: str, entry: _Entry) -> int:
 def _next_opening(text: _Window, begins: str) -> int | None:
     """Where an object starts whose first field is `begins`, after the one the window is at.
 
-    Without `begins` (nothing could be read before) that field is taken as the first field whose
-    objects make up most of the text: entries are longer than what is nested in them.
+    Without `begins` nothing could be read before, and the likeliest field is taken.
     """
     begins = begins or _likeliest(text)
     for found in _OPENING.finditer(text.buffer, text.at + 1):
@@ -231,6 +234,8 @@ def _next_opening(text: _Window, begins: str) -> int | None:
 
 
 def _likeliest(text: _Window) -> str:
+    """The first field whose objects make up most of the text: entries are longer than what is
+    nested in them."""
     spans: dict[str, int] = {}
     for found in islice(_OPENING.finditer(text.buffer, text.at + 1), 500):
         try:
