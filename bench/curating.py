@@ -23,7 +23,8 @@ import threading
 import time
 from pathlib import Path
 
-from veneer.corpus.dialogues import read_dialogues
+from veneer.corpus.importing import read_batches
+from veneer.corpus.rows import dialogues
 
 OPTIONS = {
     "language": "en",
@@ -159,7 +160,8 @@ def build(folder: Path, file: Path, size: int) -> Path:
     """Recombined dialogues in the ShareGPT format; a larger file begins with a smaller one's."""
     pairs = []
     for path in sorted(folder.iterdir()):
-        for dialogue in read_dialogues(path).dialogues:
+        batches = read_batches(path)
+        for dialogue in (each for batch in batches for each in dialogues(batch)):
             said = [m.content for m in dialogue.messages if m.role != "system"]
             pairs += list(zip(said[::2], said[1::2], strict=False))
     draw = random.Random(0)

@@ -120,13 +120,19 @@ def curate(
     workers: int | None = None,
     terms: Path | None = None,
     tokenizer: Path | None = None,
+    category_judge: str | None = None,
+    base_url: str | None = None,
+    means: Means | None = None,
 ) -> dict[str, Any]:
     """`veneer curate`: files in, a corpus and an account of every record out."""
     from veneer.corpus.ledger import conflicts
     from veneer.corpus.pipeline import curate_files, curation_of
     from veneer.records import LedgerLine
 
-    with _watched("curate") as tell:
+    opened: contextlib.AbstractContextManager[Model | None] = contextlib.nullcontext()
+    if category_judge is not None:
+        opened = teacher_model(category_judge, out, base_url, means or Means())
+    with opened as judge, _watched("curate") as tell:
         stats = curate_files(
             files,
             out,
@@ -136,6 +142,7 @@ def curate(
             workers=workers,
             terms=terms,
             tokenizer=tokenizer,
+            category_judge=judge,
             progress=tell,
         )
     lines = [LedgerLine.model_validate(line) for line in stats["ledger"]]
@@ -195,6 +202,9 @@ def _told(stats: Mapping[str, Any], out: Path, conflicts: Sequence[str]) -> str:
             f"{found['identical']:,} identical; "
             f"mean of the nearest BLEU {found['mean_of_maxima']:.4f}."
         )
+    for pair in stats["repeats"]:
+        if pair["source"] != pair["repeats"]:
+            lines.append(f"{pair['rows']:,} records of {pair['source']} repeat {pair['repeats']}.")
     lines += [f"Terms: {sentence}" for sentence in conflicts]
     lines.append(f"Data set card: {out / 'card.md'}")
     return "\n".join(lines)

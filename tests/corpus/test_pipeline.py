@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from veneer.corpus.pipeline import Curation, curate_files
 from veneer.errors import InputError
+from veneer.models.asking import Reply
 from veneer.records import Dialogue, Dropped, read_rows
 
 PLAIN = {"diversity": 0, "decontaminate": {"bleu": None}}
@@ -282,3 +283,37 @@ def test_mistakes_are_named(tmp_path):
         curate_files([file], tmp_path / "out", settings=plain, against=[bad])
     with pytest.raises(InputError, match="no back end 'spark'"):
         curate_files([file], tmp_path / "out", settings=plain, backend="spark")
+
+
+# ---- a judge in the place of rules -----------------------------------------------------------
+
+
+class Judge:
+    """Calls everything with a "?" a question, and mumbles about the rest."""
+
+    name = "judge"
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, asks, *, max_new_tokens, temperature=0.0, seed=0, progress=None):
+        self.asked += [ask.messages[0].content for ask in asks]
+        return [Reply("General QA" if "why?" in text else "hm, hard") for text in self.asked]
+
+
+def test_categories_by_a_judge_model(tmp_path):
+    rows = [talk("why?", "so"), talk("sing", "la"), talk("why?", "again")]
+    rows += [json.dumps({"question": "list it", "answer": "a", "category": "Chat"})]
+    file = write(tmp_path / "a.jsonl", rows)
+    judge = Judge()
+    settings = Curation(diversity=0)
+    stats = curate_files([file], tmp_path / "out", settings=settings, category_judge=judge)
+    assert stats["categories"] == {"": 1, "Chat": 1, "General QA": 1}
+    assert stats["unlabelled"] == {"unparsed": 1}
+    assert len(judge.asked) == 2, "neither what is dropped nor what is labelled is asked about"
+    kept = list(read_rows(tmp_path / "out" / "corpus.jsonl", Dialogue))
+    assert [d.category for d in kept] == ["General QA", "", "Chat"]
+    assert "could not be settled" in (tmp_path / "out" / "card.md").read_text()
+    again = curate_files([file], tmp_path / "out", settings=settings, category_judge=judge)
+    assert again == stats
+    assert len(judge.asked) == 2

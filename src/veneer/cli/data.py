@@ -215,6 +215,13 @@ def curate(
     split: Annotated[
         int | None, typer.Option(min=1, metavar="WORDS", help="Split longer conversations.")
     ] = None,
+    category_judge: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Sort queries by a model, not by rules: openai:NAME."),
+    ] = None,
+    base_url: BaseUrl = None,
+    key: Key = "OPENAI_API_KEY",
+    budget_usd: Usd = None,
     teacher: Annotated[
         str, typer.Option(help="Who wrote the answers, where records do not say.")
     ] = "",
@@ -237,6 +244,7 @@ def curate(
     and card.md, a data set card with diversity, categories and the terms of every source.
     """
     from veneer import preparing
+    from veneer.models.opening import Means
 
     options = {
         "decontaminate": {"bleu": bleu, "remove": remove},
@@ -260,6 +268,9 @@ def curate(
         workers=workers,
         terms=terms,
         tokenizer=tokenizer,
+        category_judge=category_judge,
+        base_url=base_url,
+        means=Means(key=key, usd=budget_usd),
     )
     say(result, as_json)
 

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from veneer.corpus.dialogues import read_texts
+from veneer.corpus.importing import read_texts
 from veneer.corpus.stats import token_counts
 from veneer.errors import InputError
 from veneer.records import Dialogue, Message, read_rows, write_rows

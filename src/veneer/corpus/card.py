@@ -45,8 +45,8 @@ def card(stats: Stats) -> str:
     languages: {ISO 639-1 code, "" for unknown: rows}.
     categories: {category, "" for none: rows}.
     turns: int; words: {role: n} or int; tokens: {"all": n, "learned": n} or int.
-    diversity: {"n", "sample", "mean_bleu", "share_above_20"}: nearest BLEU of each query; `n`
-        queries compared, `sample` of them scored; mean_bleu from 0 to 100.
+    diversity: {"n", "sample", "mean_bleu", "share_above_20", the last two also with "_interval"
+        (95 %, low and high)}: nearest BLEU of each query; `n` queries compared, `sample` of them scored; mean_bleu from 0 to 100.
     decontamination: {file: {"n", "above", "identical", "mean_of_maxima", "ids"}}: evaluation
         queries, how many above 20 % BLEU against a training query, ids of these.
     near_duplicates: {"threshold", "found", "missed_at_threshold"}.
@@ -146,9 +146,12 @@ def _diversity(stats: Stats) -> str:
     found = stats.get("diversity") or {}
     if found.get("mean_bleu") is None:
         return ""
-    rows: list[tuple[str, Any]] = [("mean nearest BLEU", f"{found['mean_bleu']:.2f} %")]
+    mean = f"{found['mean_bleu']:.2f} %{_between(found.get('mean_bleu_interval'), 1, 2)}"
+    rows: list[tuple[str, Any]] = [("mean nearest BLEU", mean)]
     if found.get("share_above_20") is not None:
-        rows.append(("share of queries above 20 %", f"{100 * found['share_above_20']:.1f} %"))
+        between = _between(found.get("share_above_20_interval"), 100, 1)
+        share = f"{100 * found['share_above_20']:.1f} %{between}"
+        rows.append(("share of queries above 20 %", share))
     names = (("n", "queries compared"), ("sample", "queries scored"))
     rows += [(name, found[key]) for key, name in names if found.get(key) is not None]
     return _section(
@@ -159,6 +162,14 @@ def _diversity(stats: Stats) -> str:
         "90,000 dialogues, and 61 % for as many examples of Super-NaturalInstructions. The figure "
         "grows with the number of queries compared: only sets of equal size compare.",
     )
+
+
+def _between(interval: Sequence[float] | None, scale: float, digits: int) -> str:
+    """A 95 % interval behind its number, where there is one."""
+    if not interval:
+        return ""
+    low, high = (f"{scale * end:.{digits}f}" for end in interval)
+    return f" [{low}, {high}]"
 
 
 def _categories(stats: Stats) -> str:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from veneer.corpus.dialogues import read_texts
+from veneer.corpus.importing import read_texts
 from veneer.errors import InputError
 from veneer.records import Dialogue, Message, read_rows, write_rows
 from veneer.steps import Job

@@ -62,12 +62,17 @@ def queries(batch: pa.RecordBatch) -> list[str]:
 
 def rejected(batch: pa.RecordBatch, reasons: Sequence[str]) -> pa.RecordBatch:
     """The batch with `reasons` (shape: rows; "" keeps) written where a row has none yet."""
-    import pyarrow as pa
-
     before = batch.column("reason").to_pylist()
     merged = [old or new for old, new in zip(before, reasons, strict=True)]
-    at = batch.schema.get_field_index("reason")
-    return batch.set_column(at, "reason", pa.array(merged, pa.string()))
+    return with_texts(batch, "reason", merged)
+
+
+def with_texts(batch: pa.RecordBatch, name: str, texts: Sequence[str]) -> pa.RecordBatch:
+    """The batch with a text column (shape: rows) replaced."""
+    import pyarrow as pa
+
+    at = batch.schema.get_field_index(name)
+    return batch.set_column(at, name, pa.array(texts, pa.string()))
 
 
 def where_kept(batch: pa.RecordBatch, judge: Callable[[dict[str, Any]], str]) -> pa.RecordBatch:

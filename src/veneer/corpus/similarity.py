@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from veneer.corpus.decontaminate import THRESHOLD
-from veneer.corpus.nearest import SAME, Nearest, nearest_bleu, sample_of, unique_queries
+from veneer.corpus.nearest import (
+    Nearest,
+    estimates_of,
+    nearest_bleu,
+    sample_of,
+    unique_queries,
+)
 from veneer.corpus.pipeline.reading import Evaluation, read_evaluation
 from veneer.errors import InputError
-
-Z = 1.959963984540054
-"""Two-sided 95 %."""
 
 
 def nearest_file(
@@ -60,7 +60,7 @@ def nearest_file(
     empty = sum(not text for text in given.texts)
     facts: dict[str, Any] = {
         "n": len(texts),
-        **_estimates(found.bleu, threshold),
+        **estimates_of(found.bleu, threshold),
         "threshold": threshold,
         "against": len(texts) - 1 if others is None else len(others),
         "records": len(given.texts),
@@ -82,22 +82,6 @@ def _hypotheses(given: Evaluation, sample: int | None, once: bool) -> tuple[list
         return texts, [given.id(places[text]) for text in texts]
     kept = [at for at, text in enumerate(given.texts) if text]
     return [given.texts[at] for at in kept], [given.id(at) for at in kept]
-
-
-def _estimates(bleu: np.ndarray, threshold: float) -> dict[str, Any]:
-    n, mean = len(bleu), float(bleu.mean())
-    reach = Z * float(bleu.std(ddof=1)) / sqrt(n) if n > 1 else None
-    above = int((bleu > threshold + SAME).sum())
-    share, z2 = above / n, Z * Z / n
-    middle = (share + z2 / 2) / (1 + z2)
-    spread = Z * sqrt(share * (1 - share) / n + z2 / (4 * n)) / (1 + z2)
-    return {
-        "mean_bleu": mean,
-        "mean_bleu_interval": None if reach is None else [mean - reach, mean + reach],
-        "above": above,
-        "share_above": share,
-        "share_above_interval": [max(0.0, middle - spread), min(1.0, middle + spread)],
-    }
 
 
 def _write(

@@ -114,6 +114,7 @@ def made_from(
     settings: Curation,
     tokenizer: Path | None,
     terms: Path | None,
+    category_judge: str = "",
 ) -> dict[str, Any]:
     """What decides the result, as it is written to stats.json."""
     tests = [{"name": path.name, "sha256": digest_of(path)} for path in against]
@@ -123,6 +124,7 @@ def made_from(
         "settings": settings.model_dump(mode="json"),
         "tokenizer": None if tokenizer is None else SourceFile(tokenizer).fingerprint,
         "terms": None if terms is None else digest_of(terms),
+        **({"category_judge": category_judge} if category_judge else {}),
         "code": code_version(),
     }
 

@@ -116,7 +116,8 @@ def diversity_of(queries: Iterable[str], sample: int) -> dict[str, Any]:
     """Nearest sentence BLEU within a sample of the unique queries (paper, §3).
 
     n: queries compared, the first `sample` by SHA-1, so that corpora of different sizes compare;
-    of: unique non-empty queries; mean_bleu 0 to 100; share_above_20 a fraction.
+    of: unique non-empty queries; mean_bleu 0 to 100; share_above_20 a fraction;
+    both with their 95 % intervals (see `veneer.corpus.nearest.estimates_of`).
     """
     import hashlib
     import heapq
@@ -142,13 +143,15 @@ def diversity_of(queries: Iterable[str], sample: int) -> dict[str, Any]:
             "mean_bleu": None,
             "share_above_20": None,
         }
-    from veneer.corpus.nearest import nearest_bleu
+    from veneer.corpus.nearest import estimates_of, nearest_bleu
 
-    bleu = nearest_bleu(chosen).bleu
+    found = estimates_of(nearest_bleu(chosen).bleu, 20.0)
     return {
         "n": len(chosen),
         "sample": len(chosen),
         "of": len(met),
-        "mean_bleu": float(bleu.mean()),
-        "share_above_20": float((bleu > 20).mean()),
+        "mean_bleu": found["mean_bleu"],
+        "mean_bleu_interval": found["mean_bleu_interval"],
+        "share_above_20": found["share_above"],
+        "share_above_20_interval": found["share_above_interval"],
     }

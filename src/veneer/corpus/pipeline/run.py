@@ -15,12 +15,14 @@ from veneer.corpus.pipeline import inputs
 from veneer.corpus.pipeline.backends import Backend, filtered_parts, side_by_side
 from veneer.corpus.pipeline.inputs import DataFile
 from veneer.corpus.pipeline.judging import Judged, judge
+from veneer.corpus.pipeline.labelling import labelled
 from veneer.corpus.pipeline.parts import ROWS
 from veneer.corpus.pipeline.reading import Evaluation, Reading, part_path, read_evaluations
 from veneer.corpus.pipeline.settings import Curation
 from veneer.corpus.pipeline.summary import summary
 from veneer.corpus.pipeline.writing import appear, clear, joined, write_fragments
 from veneer.corpus.stats import counts_of, merged
+from veneer.models.asking import Model
 from veneer.steps import RunFolder, fingerprint
 
 Progress = Callable[[float, float, str], None]
@@ -36,6 +38,7 @@ def curate_files(
     workers: int | None = None,
     tokenizer: Path | None = None,
     terms: Path | None = None,
+    category_judge: Model | None = None,
     progress: Progress | None = None,
     alone: bool = True,
 ) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def curate_files(
         workers: processes; None for as many as there are processors.
         tokenizer: a Hugging Face folder; stats.json then counts tokens.
         terms: the user's own file of terms for the licence ledger; see `veneer.corpus.ledger`.
+        category_judge: a model that sorts queries into categories, in place of the rules.
         progress: told (done, total, note).
         alone: hold `out` against other processes.
 
@@ -70,7 +74,10 @@ def curate_files(
     with RunFolder(out).locked() if alone else nullcontext():
         data = inputs.data_files(files)
         tests = [Path(each) for each in against]
-        wanted = inputs.made_from(data, tests, settings, tokenizer, terms)
+        name = "" if category_judge is None else category_judge.name
+        if category_judge is not None:
+            settings = settings.model_copy(update={"categories": False})
+        wanted = inputs.made_from(data, tests, settings, tokenizer, terms, name)
         earlier = inputs.earlier_result(out, wanted)
         if earlier is not None:
             clear(out / inputs.WORK)
@@ -79,7 +86,11 @@ def curate_files(
         run = _Run(out, settings, wanted, tokenizer, terms, _workers(workers), progress)
         parts = run.filter(data, backend)
         judged = judge(parts, settings, evaluations, run.tell(0.6, 0.75))
-        counts = run.write(parts, judged)
+        labels = None
+        if category_judge is not None:
+            labels, without = labelled(parts, judged, category_judge, run.tell(0.75, 0.75))
+            judged.facts["unlabelled"] = dict(sorted(without.items()))
+        counts = run.write(parts, judged, labels)
         stats = run.publish(counts, judged, evaluations)
         clear(out / inputs.WORK)
         return stats
@@ -157,7 +168,9 @@ class _Run:
 
     # ---- writing -------------------------------------------------------------------------
 
-    def write(self, parts: Sequence[Path], judged: Judged) -> dict[str, Any]:
+    def write(
+        self, parts: Sequence[Path], judged: Judged, labels: list[list[str]] | None = None
+    ) -> dict[str, Any]:
         """Fragments of the results, and the sum of their counts."""
         tell, started = self.tell(0.75, 1.0), time.monotonic()
         folder = self._written()
@@ -167,7 +180,8 @@ class _Run:
             codes = judged.codes[judged.starts[at] : judged.starts[at + 1]].tobytes()
             mine = folder / part.parent.name
             mine.mkdir(exist_ok=True)
-            calls.append((part, codes, mine, self.tokenizer))
+            mine_alone = None if labels is None else labels[at]
+            calls.append((part, codes, mine, self.tokenizer, mine_alone))
         total: dict[str, Any] = merged([_nothing(self.tokenizer)])
         for done, counts in enumerate(side_by_side(write_fragments, calls, self.workers), 1):
             total = merged([total, counts])

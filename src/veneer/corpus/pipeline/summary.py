@@ -39,7 +39,7 @@ def summary(
         for licence, rows in licences.items()
     }
     names = ("records", "split_off", "kept", "dropped", "trimmed")
-    found = ("near_duplicates", "decontamination", "diversity")
+    found = ("near_duplicates", "decontamination", "diversity", "unlabelled")
     described = ("turns", "words", "languages", "categories")
     whole = counts["records"] + counts["split_off"]
     return {

@@ -20,11 +20,16 @@ from veneer.records import write_rows
 
 
 def write_fragments(
-    part: Path, codes: bytes, folder: Path, tokenizer: Path | None
+    part: Path,
+    codes: bytes,
+    folder: Path,
+    tokenizer: Path | None,
+    labels: list[str] | None = None,
 ) -> dict[str, Any]:
     """A part's lines, as PART.corpus and PART.dropped in `folder`, and its counts.
 
-    `codes`: uint8, one a row; see `veneer.corpus.pipeline.judging`. What is there already, from a
+    `codes`: uint8, one a row; see `veneer.corpus.pipeline.judging`. `labels`: categories that a
+    judge gave, one a row; None leaves those of the part. What is there already, from a
     run that was killed, is not made again: the counts appear last.
     """
     counts_file = folder / f"{part.stem}.json"
@@ -33,6 +38,8 @@ def write_fragments(
     table = read_part(part)
     given = np.frombuffer(codes, np.uint8)
     batch = rows.rejected(as_batch(table), [REASONS[code] for code in given])
+    if labels is not None:
+        batch = rows.with_texts(batch, "category", labels)
     stages = [
         old or STAGES[code]
         for old, code in zip(table.column("stage").to_pylist(), given, strict=True)
