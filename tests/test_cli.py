@@ -13,7 +13,9 @@ TINY = (Path(__file__).parent / "tiny.yaml").read_text()
 
 
 def veneer(*words, cwd=None):
-    environment = {**os.environ, "COLUMNS": "100"}
+    environment = {**os.environ, "COLUMNS": "100", "VENEER_JOURNAL": f"{cwd}/.journal"}
+    environment.pop("OPENAI_API_KEY", None)
+    environment.pop("OPENAI_BASE_URL", None)
     command = [sys.executable, "-m", "veneer", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
@@ -39,6 +41,7 @@ def files(tmp_path):
     lines[6] = lines[6][:-9]
     (tmp_path / "broken.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "prompts.jsonl").write_text('{"text": "Who?"}\n')
     (tmp_path / "unknown-key.yaml").write_text(TINY + "\nteecher: x\n")
     (tmp_path / "scheme.yaml").write_text(TINY.replace("pocket:teacher", "openapi:gpt"))
     (tmp_path / "itself.yaml").write_text(TINY.replace("pocket:M", "pocket:teacher"))
@@ -48,6 +51,7 @@ def files(tmp_path):
     return tmp_path
 
 
+URL = "http://127.0.0.1:9/v1"
 GIVEN = ["audit", "--teacher", "teacher.jsonl", "--out", "run"]
 MISTAKES = {
     "a missing file": ([*GIVEN, "--student", "nothing.jsonl"], ["nothing.jsonl"]),
@@ -70,6 +74,58 @@ MISTAKES = {
     ),
     "no run folder": (["report", "nowhere"], ["nowhere"]),
     "no study in it": (["status", "nowhere"], ["nowhere is not a run folder"]),
+    "no key": (
+        ["collect", "teacher.jsonl", "--teacher", "openai:gpt-5", "--out", "o"],
+        ["OPENAI_API_KEY is not set", "export OPENAI_API_KEY"],
+    ),
+    "no such prompts": (
+        ["collect", "no.jsonl", "--teacher", "openai:m", "--base-url", URL, "--out", "o"],
+        ["no.jsonl"],
+    ),
+    "no endpoint there": (
+        [
+            "collect",
+            "prompts.jsonl",
+            "--teacher",
+            "openai:m",
+            "--base-url",
+            "localhost",
+            "--out",
+            "o",
+        ],
+        ["'localhost' is not the address of an endpoint", "http://"],
+    ),
+    "a base URL for a local model": (
+        ["collect", "prompts.jsonl", "--teacher", "hf:x", "--base-url", URL, "--out", "o"],
+        ["hf:x runs on this machine", "openai:x"],
+    ),
+    "a budget without a price": (
+        ["collect", "prompts.jsonl", "--teacher", "openai:m", "--base-url", URL]
+        + ["--budget-usd", "1", "--out", "o"],
+        ["price of m", "models: {m:"],
+    ),
+    "no such template": (
+        ["synthesize", "--teacher", "openai:m", "--base-url", URL, "--count", "3"]
+        + ["--template", "cyper", "--out", "o"],
+        ["'cyper'", "cypher"],
+    ),
+    "a value without a name": (
+        ["synthesize", "--teacher", "openai:m", "--base-url", URL, "--count", "3"]
+        + ["--value", "x", "--out", "o"],
+        ["'x' gives no value", "NAME=TEXT"],
+    ),
+    "nothing to curate": (["curate", "no.jsonl", "--out", "o"], ["no.jsonl"]),
+    "another folder's results": (
+        ["curate", "prompts.jsonl", "--out", "other-run"],
+        ["other-run"],
+    ),
+    "an impossible threshold": (
+        ["curate", "prompts.jsonl", "--bleu", "1", "--out", "o"],
+        ["decontaminate.bleu cannot be 1"],
+    ),
+    "an unknown data set": (["curate", "hub:", "--out", "o"], ["hub:"]),
+    "no queries": (["nearest", "no.jsonl"], ["no.jsonl"]),
+    "an empty file of queries": (["nearest", "empty.jsonl"], ["empty.jsonl"]),
     "an unknown command": (["audits"], ["audits"]),
     "an unknown option": (["run", "pocket", "--sedes", "3"], ["--sedes"]),
 }
@@ -88,13 +144,19 @@ def test_a_mistake_ends_in_one_message_and_exit_code_2(files, mistake):
     if words[0] not in ("audits",) and "--sedes" not in words:
         assert done.stderr.startswith("veneer: ")
         assert len(done.stderr.splitlines()) >= 2, "no word on what to type next"
-    left = {p: p.read_bytes() for p in files.rglob("*") if p.is_file() and p.name != ".lock"}
+    quiet = {".lock", ".account"}
+    left = {
+        p: p.read_bytes()
+        for p in files.rglob("*")
+        if p.is_file() and p.name not in quiet and not p.name.startswith(".journal")
+    }
     assert {p: c for p, c in left.items() if p in before} == before
     assert set(left) <= set(before), "something was left behind"
 
 
 def test_every_command_has_help_with_an_example():
-    for command in ("run", "audit", "report", "status", "schema"):
+    commands = ("collect", "synthesize", "curate", "nearest", "run", "audit", "report", "status")
+    for command in (*commands, "schema"):
         done = veneer(command, "--help")
         assert done.returncode == 0
         assert f"Example:  veneer {command}" in done.stdout

@@ -46,7 +46,8 @@ def card(stats: Stats) -> str:
     categories: {category, "" for none: rows}.
     turns: int; words: {role: n} or int; tokens: {"all": n, "learned": n} or int.
     diversity: {"n", "sample", "mean_bleu", "share_above_20", the last two also with "_interval"
-        (95 %, low and high)}: nearest BLEU of each query; `n` queries compared, `sample` of them scored; mean_bleu from 0 to 100.
+        (95 %, low and high)}: nearest BLEU of each query; `n` queries compared, `sample` of them
+        scored; mean_bleu from 0 to 100.
     decontamination: {file: {"n", "above", "identical", "mean_of_maxima", "ids"}}: evaluation
         queries, how many above 20 % BLEU against a training query, ids of these.
     near_duplicates: {"threshold", "found", "missed_at_threshold"}.

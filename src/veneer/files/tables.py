@@ -109,6 +109,11 @@ def hub_rows(name: str) -> Iterator[Record]:
     if at > name.rfind("/"):
         name, split = name[:at], name[at + 1 :]
     name, _, revision = name.partition("@")
+    if not name.strip("/ "):
+        raise InputError(
+            f"'hub:{given}' names no data set.",
+            "Write it as hub:ORGANISATION/NAME, or give a file.",
+        )
     try:
         splits = load_dataset(name, revision=revision or None, streaming=True)
         names = [str(each) for each in splits]
