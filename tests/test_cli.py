@@ -53,6 +53,8 @@ def files(tmp_path):
 
 URL = "http://127.0.0.1:9/v1"
 GIVEN = ["audit", "--teacher", "teacher.jsonl", "--out", "run"]
+ASKED = ["collect", "prompts.jsonl", "--teacher", "openai:m", "--base-url", URL]
+WRITTEN = ["synthesize", "--teacher", "openai:m", "--base-url", URL, "--count", "3"]
 MISTAKES = {
     "a missing file": ([*GIVEN, "--student", "nothing.jsonl"], ["nothing.jsonl"]),
     "truncated gzip": ([*GIVEN, "--student", "cut.jsonl.gz"], ["cut.jsonl.gz"]),
@@ -100,18 +102,15 @@ MISTAKES = {
         ["hf:x runs on this machine", "openai:x"],
     ),
     "a budget without a price": (
-        ["collect", "prompts.jsonl", "--teacher", "openai:m", "--base-url", URL]
-        + ["--budget-usd", "1", "--out", "o"],
+        [*ASKED, "--budget-usd", "1", "--out", "o"],
         ["price of m", "models: {m:"],
     ),
     "no such template": (
-        ["synthesize", "--teacher", "openai:m", "--base-url", URL, "--count", "3"]
-        + ["--template", "cyper", "--out", "o"],
+        [*WRITTEN, "--template", "cyper", "--out", "o"],
         ["'cyper'", "cypher"],
     ),
     "a value without a name": (
-        ["synthesize", "--teacher", "openai:m", "--base-url", URL, "--count", "3"]
-        + ["--value", "x", "--out", "o"],
+        [*WRITTEN, "--value", "x", "--out", "o"],
         ["'x' gives no value", "NAME=TEXT"],
     ),
     "nothing to curate": (["curate", "no.jsonl", "--out", "o"], ["no.jsonl"]),
