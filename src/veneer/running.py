@@ -132,7 +132,7 @@ def provenance(given: str, study: Study, folder: RunFolder, goal: Step) -> dict[
     return {
         "kind": "study",
         "command": f"veneer run {given} --seeds {len(study.seeds)}",
-        "study": study.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "study": study.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "seeds": list(study.seeds),
         "versions": versions(),
         "steps": steps,
