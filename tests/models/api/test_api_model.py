@@ -109,6 +109,8 @@ def test_logprobs_are_the_mean_over_tokens_or_refused():
         server.change(ignores_logprobs=True)
         with pytest.raises(InputError, match="ignored logprobs"):
             api.ask([Ask.of("other")], max_new_tokens=50)
+        with pytest.raises(InputError, match="ignored logprobs"):
+            api.ask([Ask.of("cut off [words 90]")], max_new_tokens=5)
         with model(server) as plain:
             assert plain.ask([Ask.of("other")], max_new_tokens=50)[0].outcome == "answered"
             assert plain.report().from_journal == 1

@@ -57,7 +57,8 @@ def read_completion(
         replies = [_reply(choice, limit) for choice in ordered]
     except (AttributeError, KeyError, TypeError, ValueError):
         return Read(usage=usage, trouble="a choice of the reply has another shape")
-    lacking = logprobs and any(r.outcome == "answered" and r.logprob is None for r in replies)
+    told = [r.logprob for r in replies if r.outcome in ("answered", "truncated") and r.text]
+    lacking = logprobs and None in told
     return Read(
         tuple(_counted(replies, usage)),
         usage=usage,
