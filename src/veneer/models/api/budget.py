@@ -69,7 +69,10 @@ def why_stopped(budget: Budget, spent: Spent, next_costs: Usage, asked: int, lef
             f"{spent.tokens:,} of {budget.tokens:,} tokens are spent, the next request may take "
             f"{worst:,}"
         )
-    doubt = f" ({spent.in_doubt} requests in doubt are counted at their most)"
+    one = spent.in_doubt == 1
+    doubt = (
+        f" ({spent.in_doubt} {'request' if one else 'requests'} in doubt, at the most it can cost)"
+    )
     return (
         f"The budget ends here: {' and '.join(parts)}{doubt if spent.in_doubt else ''}. "
         f"{asked:,} are answered, {left:,} are left. Raise the budget to go on."
