@@ -154,6 +154,9 @@ def _text(facts: dict[str, Any], out: Path, model: Model, pool: Pool) -> str:
         )
     lines += spent_in_words(facts["spending"])
     if not facts["complete"]:
-        lines.append(f"Stopped: {stopped(model)}.")
+        lines.append(
+            f"Stopped: {stopped(model)}. {counted(facts['not_asked'], 'answer')} "
+            f"{'is' if facts['not_asked'] == 1 else 'are'} still to be asked for."
+        )
         lines.append(how_to_go_on(out))
     return "\n".join(lines)
