@@ -79,6 +79,18 @@ def test_what_an_earlier_run_learned_is_where_the_next_begins():
     assert seen.share(20, 0, 180) >= 0.95
 
 
+@pytest.mark.parametrize("kind", ["sliding", "fixed60", "bucket"])
+def test_runs_that_are_killed_at_once_teach_no_wrong_limit(kind):
+    limit, clock, learned = Limit(kind, 2400, 1, 60.0), 0.0, None
+    for _ in range(15):
+        limiter = Limiter(learned=learned)
+        simulate(limiter, limit, seconds=3, latency=0.3, offset=clock)
+        clock, learned = clock + 3.5, limiter.learned or learned
+    limiter = Limiter(learned=learned)
+    seen = simulate(limiter, limit, seconds=240, latency=0.3, offset=clock)
+    assert_used_and_quiet(seen, 2400, 2 * MINUTE, 4 * MINUTE)
+
+
 def test_a_long_retry_after_is_kept():
     limiter = Limiter()
     assert limiter.wait(0.0) == 0

@@ -221,15 +221,20 @@ class Limiter:
 
     def _learn_window(self, now: float, opens: float, unsure: float) -> None:
         """What went through in the minute before `opens` (by `unsure` seconds too late at most)
-        is what a minute takes."""
+        is what a minute takes, unless that minute began before this limiter did.
+
+        Then an earlier run may have used it up, and what is left says nothing of the limit: the
+        rate stays as it is, and where there is none, the next minute will tell.
+        """
+        if self._began is None or self._began > opens - MINUTE + 1.0 + unsure:
+            return
         if opens - MINUTE <= now:
             first = opens - MINUTE - unsure
-            if self._began is not None and self._began < first - 0.1:
+            if self._began < first - 0.1:
                 first += unsure / 2
             rate = (len(self._sent) - bisect_left(self._sent, first)) / MINUTE
         else:
-            start = self._began if self._began is not None else now
-            rate = len(self._sent) / max(1.0, opens - start)
+            rate = len(self._sent) / max(1.0, opens - self._began)
         rate = max(rate, 1 / MINUTE) * SHARE
         self._requests.slack = WINDOW_SLACK_SECONDS
         if self._known and self._requests.rate is not None:
