@@ -10,7 +10,7 @@ from scipy import stats
 
 from veneer.findings import estimate, estimates
 from veneer.findings.estimate import wilson
-from veneer.findings.resample import RESAMPLES, Column, replicate, weights
+from veneer.findings.resample import RESAMPLES, Column, replicate, tidy, weights
 from veneer.records import Aggregate, ScoreSheet, Subject
 
 WHO = Subject(model="m", role="base")
@@ -163,3 +163,10 @@ def test_coverage_is_near_the_nominal() -> None:
     sheets = [sheet((rng.random(100) < 0.3).astype(float).tolist()) for _ in range(200)]
     held = sum(found.low <= 0.3 <= found.high for found in estimates(sheets))
     assert 178 <= held <= 199
+
+
+def test_a_rounding_error_is_zero_and_lies_on_no_side_of_it() -> None:
+    assert tidy(0.1 + 0.2 - 0.3) == 0.0
+    assert tidy(-5.55e-17) == 0.0
+    assert tidy(1e-9) == 1e-9
+    assert tidy(1 / 3) == 0.333333333333

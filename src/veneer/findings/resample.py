@@ -121,9 +121,16 @@ def interval(number: Sampled) -> tuple[float, float] | None:
     return min(float(low), number.value), max(float(high), number.value)
 
 
+NOTHING = 1e-14
+"""Below this a score is the rounding error of sums of numbers up to 1."""
+
+
 def tidy(value: float) -> float:
-    """Twelve significant digits: what a thread count may change in the last bits does not show."""
-    return float(f"{value:.12g}")
+    """Twelve significant digits: what a thread count may change in the last bits does not show.
+
+    What is left of a difference of equal numbers is 0, and lies on no side of it.
+    """
+    return float(f"{value:.12g}") if abs(value) > NOTHING else 0.0
 
 
 def seed_of(*parts: str) -> int:
