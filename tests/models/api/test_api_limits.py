@@ -81,12 +81,18 @@ def test_what_an_earlier_run_learned_is_where_the_next_begins():
 
 @pytest.mark.parametrize("kind", ["sliding", "fixed60", "bucket"])
 def test_runs_that_are_killed_at_once_teach_no_wrong_limit(kind):
-    limit, clock, learned = Limit(kind, 2400, 1, 60.0), 0.0, None
-    for _ in range(15):
+    limit, clock, learned, pause, refused = Limit(kind, 2400, 1, 60.0), 0.0, None, 0.0, 0
+    for _ in range(20):
         limiter = Limiter(learned=learned)
-        simulate(limiter, limit, seconds=3, latency=0.3, offset=clock)
+        limiter.pause(1000.0, pause)
+        seen = simulate(limiter, limit, seconds=3, latency=0.3, offset=clock)
+        refused += len(seen.refused)
         clock, learned = clock + 3.5, limiter.learned or learned
+        pause = max(0.0, limiter.pausing(1003.0) - 0.5)
+    if kind != "bucket":  # which never asks for a long pause
+        assert refused <= 64, "a pause is kept by the runs that follow"
     limiter = Limiter(learned=learned)
+    limiter.pause(1000.0, pause)
     seen = simulate(limiter, limit, seconds=240, latency=0.3, offset=clock)
     assert_used_and_quiet(seen, 2400, 2 * MINUTE, 4 * MINUTE)
 

@@ -24,6 +24,8 @@ from veneer.records import Message
 
 T = TypeVar("T")
 PROGRESS_SECONDS = 0.1
+LONGEST_PAUSE = 3600.0
+"""Seconds: a pause that an earlier run was told of and that is longer is asked about again."""
 
 
 class ApiModel:
@@ -85,6 +87,10 @@ class ApiModel:
         learned = self._journal.noted(self._limit_note)
         self._learned = float(learned) if learned else None
         self._limiter = Limiter(requests_per_minute, tokens_per_minute, self._learned)
+        self._pause_note = f"pause {endpoint.url} {endpoint.model}"
+        self._paused_until = float(self._journal.noted(self._pause_note) or 0.0)
+        if 0.0 < (left := self._paused_until - time.time()) < LONGEST_PAUSE:
+            self._limiter.pause(time.monotonic(), left)
         self._tally = Tally()
         self._began: float | None = None
         self.stopped = ""
@@ -162,6 +168,7 @@ class ApiModel:
             attempts=self._attempts,
             grace=self._grace,
             key=key,
+            paused=self._remember_pause,
         )
         self.stopped = ""
         if wanted:
@@ -187,6 +194,13 @@ class ApiModel:
         finally:
             self.stopped = traffic.stopped
             await sender.close()
+
+    def _remember_pause(self, seconds: float) -> None:
+        """That the endpoint wants nothing for so long, for a run that comes before it is over."""
+        until = time.time() + seconds
+        if seconds > 1.0 and abs(until - self._paused_until) > 1.0:
+            self._paused_until = until
+            self._journal.note(self._pause_note, f"{until:.1f}")
 
     def _remember_limit(self) -> None:
         """A limit that was learned, for this collection's next run."""

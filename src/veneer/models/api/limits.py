@@ -59,6 +59,11 @@ class Pace:
         self.next = max(self.next, until)
 
 
+FIRST_SECONDS = 0.5
+"""The first request goes alone for so long, where no limit is known: a server that wants nothing
+refuses one request, not as many as may be in flight."""
+
+
 class Limiter:
     """When the next request may be sent.
 
@@ -80,6 +85,7 @@ class Limiter:
         self._given = requests is not None, tokens is not None
         self._sent: list[float] = []
         self._began: float | None = None
+        self._heard = False
         self._pause = 0.0
         self._delay = 0.25
         self._stall: float | None = None
@@ -108,6 +114,8 @@ class Limiter:
         """Seconds until a request of so many tokens may go. At 0 it counts as sent now."""
         self._look(now)
         wait = max(self._pause - now, self._requests.wait(now), self._tokens.wait(now))
+        if self._began is not None and not self._heard and self._requests.rate is None:
+            wait = max(wait, self._began + FIRST_SECONDS - now)
         if self._probe is not None:
             wait = max(wait, self._probe + self._settle - now + 1e-3)
         if wait > 0:
@@ -133,6 +141,7 @@ class Limiter:
 
     def answered(self, now: float, sent: float) -> None:
         """A request that was sent at `sent` was let through."""
+        self._heard = True
         if self._stall is not None and self._probe is not None and sent >= self._probe:
             self._resume(self._probe)
 
@@ -156,6 +165,7 @@ class Limiter:
 
     def refused(self, now: float, sent: float, retry_after: float | None) -> None:
         """HTTP 429 for the request that was sent at `sent`."""
+        self._heard = True
         place = bisect_left(self._sent, sent - 1e-3)
         if place < len(self._sent):
             del self._sent[place]
@@ -186,6 +196,14 @@ class Limiter:
         elif trial is None:
             self._begin(now, max(1.0, self._lately(now, 1.0)))
 
+    def pausing(self, now: float) -> float:
+        """Seconds for which the server wants nothing."""
+        return max(0.0, self._pause - now)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """The server wants nothing for so long, as an earlier run was told."""
+        self._hold(now + seconds)
+
     def _hold(self, until: float) -> None:
         self._pause = max(self._pause, until)
         self._requests.hold(self._pause)
@@ -213,9 +231,13 @@ class Limiter:
             if not self._known:
                 self._learn_window(now, opens, rounded)
             elif sent > self._lowered:
+                before = self.rate or 0.0
                 if self._most is None:
                     self._learn_window(now, opens, rounded)
-                self._lower(now)
+                if (self.rate or 0.0) > before * (1 - LOWER):
+                    self._lower(now)
+                else:
+                    self._lowered, self._step, self._since = now, LOWER, 0
         self._trial = None
         self._hold(opens)
 

@@ -48,6 +48,7 @@ class Settings:
     attempts: int
     grace: float
     key: Callable[[tuple[Message, ...], int, bool], str]
+    paused: Callable[[float], None]
 
 
 @dataclass
@@ -262,6 +263,7 @@ class Traffic:
         if attempt.fate == "limited":
             self.tally.rate_limited += 1
             self.limiter.refused(now, sent, attempt.retry_after)
+            s.paused(self.limiter.pausing(now))
         else:
             self.limiter.answered(now, sent)
         return self._of_another(intent, attempt) if attempt.fate == "read" else attempt
