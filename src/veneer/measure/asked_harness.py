@@ -6,7 +6,7 @@ be had, so tasks that choose among options cannot run; `benchmark` says so item 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -15,6 +15,14 @@ from lm_eval.api.model import LM
 from veneer.errors import InputError
 from veneer.models.asking import Ask, Model, out_of_budget
 from veneer.records import UNHEARD
+
+
+def with_equal_settings(requests: Sequence[Instance]) -> list[list[int]]:
+    """Places of generation requests that belong to one task and have the same settings."""
+    groups: dict[str, list[int]] = {}
+    for i, request in enumerate(requests):
+        groups.setdefault(repr((request.task_name, request.args[1])), []).append(i)
+    return list(groups.values())
 
 
 class AskedHarness(LM):
@@ -35,11 +43,8 @@ class AskedHarness(LM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Answers in the order of the requests, each up to its first stop."""
-        groups: dict[str, list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault(repr((request.task_name, request.args[1])), []).append(i)
         answers = [""] * len(requests)
-        for members in groups.values():
+        for members in with_equal_settings(requests):
             task, settings = requests[members[0]].task_name or "", requests[members[0]].args[1]
             texts = [requests[i].args[0] for i in members]
             for i, said in zip(members, self._said(texts, settings, task), strict=True):

@@ -11,6 +11,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from veneer.errors import InputError
+from veneer.measure.asked_harness import with_equal_settings
 from veneer.models.local import LocalModel
 
 Shorter = Callable[[dict[str, Any], str], str | None]
@@ -139,11 +140,8 @@ class Harness(TemplateLM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Answers in the order of the requests; requests with equal settings run together."""
-        groups: dict[str, list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault(repr((request.task_name, request.args[1])), []).append(i)
         answers = [""] * len(requests)
-        for members in groups.values():
+        for members in with_equal_settings(requests):
             first = requests[members[0]]
             texts = [requests[i].args[0] for i in members]
             made = self._generated(texts, dict(first.args[1]), first.task_name or "")
