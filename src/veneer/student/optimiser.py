@@ -103,7 +103,7 @@ class AdamWByRMS(torch.optim.Optimizer):
                     state["exp_avg"] = torch.zeros_like(p)
                     state["exp_avg_sq"] = torch.zeros_like(p)
                 state["step"] += 1
-                weight = _local(p)
+                weight, rate = _local(p), scale.mul_(group["lr"])
                 if group["weight_decay"]:
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
                 torch._fused_adamw_(
@@ -113,7 +113,7 @@ class AdamWByRMS(torch.optim.Optimizer):
                     [_local(state["exp_avg_sq"])],
                     [],
                     [state["step"]],
-                    lr=scale.mul_(group["lr"]),
+                    lr=rate if rate.is_cpu else rate.float(),
                     beta1=group["betas"][0],
                     beta2=group["betas"][1],
                     weight_decay=0.0,
@@ -173,6 +173,7 @@ class EasyLM(torch.optim.Optimizer):
         return loss
 
 
+@torch.no_grad()
 def rms(weights: list[Tensor]) -> list[Tensor]:
     """max(RMS, 1e-3) of each weight, as numbers on its device, in fp32 or better.
 
@@ -187,7 +188,7 @@ def rms(weights: list[Tensor]) -> list[Tensor]:
     for (mesh, placements), members in alike.items():
         sums = _over_devices(torch.stack([squares[index] for index in members]), mesh, placements)
         for index, whole in zip(members, sums.unbind(), strict=True):
-            squares[index] = whole.clone()
+            squares[index] = whole
     return [
         square.div_(max(weight.numel(), 1)).sqrt_().clamp_(min=LEAST_SCALE)
         for square, weight in zip(squares, weights, strict=True)
