@@ -12,13 +12,9 @@ from veneer.student.recipe import Recipe, rate_factors
 
 
 def curve(scheduler, steps):
-    """Rates of a torch scheduler over some steps, from its own bookkeeping."""
-    rates = []
-    for _ in range(steps):
-        rates.append(scheduler.get_last_lr()[0])
-        scheduler.optimizer.step()
-        scheduler.step()
-    return np.array(rates)
+    """Rates that a scheduler of transformers gives to each step."""
+    [peak], [factor] = scheduler.base_lrs, scheduler.lr_lambdas
+    return np.array([peak * factor(step) for step in range(steps)])
 
 
 def adamw(rate):
@@ -48,7 +44,7 @@ def test_warm_up_then_constant(name, steps):
     )
     assert ours == pytest.approx(theirs, rel=1e-12)
     jax = optax.warmup_constant_schedule(0.0, 2e-3, warmup_steps=1000)
-    assert ours == pytest.approx(np.array(jax(np.arange(steps))), rel=1e-5)
+    assert ours == pytest.approx(np.array(jax(np.arange(steps))), rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["vicuna", "alpaca"])

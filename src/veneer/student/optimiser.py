@@ -184,7 +184,8 @@ def rms(weights: list[Tensor]) -> list[Tensor]:
     alike: dict[Any, list[int]] = {}
     for index, weight in enumerate(weights):
         if hasattr(weight, "placements"):
-            alike.setdefault((weight.device_mesh, weight.placements), []).append(index)
+            sharding = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
+            alike.setdefault(sharding, []).append(index)
     for (mesh, placements), members in alike.items():
         sums = _over_devices(torch.stack([squares[index] for index in members]), mesh, placements)
         for index, whole in zip(members, sums.unbind(), strict=True):
@@ -231,12 +232,16 @@ def _local(tensor: Tensor) -> Tensor:
 
 
 def _local_gradient(p: Tensor) -> Tensor:
-    """What this device holds of a weight's gradient, sharded like the weight."""
+    """What this device holds of a weight's gradient, sharded and laid out like the weight.
+
+    Layouts differ only where a gradient was set by hand; the fused kernel would not notice.
+    """
     gradient = p.grad
     assert gradient is not None
     if hasattr(gradient, "placements") and gradient.placements != p.placements:  # type: ignore[attr-defined]
         gradient = gradient.redistribute(placements=p.placements)  # type: ignore[attr-defined]
-    return _local(gradient)
+    weight, local = _local(p), _local(gradient)
+    return local if local.stride() == weight.stride() else torch.empty_like(weight).copy_(local)
 
 
 def _evaluated(closure: Callable[[], float] | None) -> float | None:
