@@ -88,7 +88,7 @@ def _apart(model: PreTrainedModel, way: Callable[[Batch], Batch]) -> bool:
     """
     import torch
 
-    device = model.get_input_embeddings().weight.device
+    device: Any = model.get_input_embeddings().weight.device
     rows = model.config.get_text_config().vocab_size
     ids = (torch.arange(24, device=device).reshape(2, 12) * 7 + 3) % rows
     other = ids.clone()
