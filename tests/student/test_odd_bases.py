@@ -205,5 +205,6 @@ def test_no_text_can_spell_any_special_token():
     said = "".join(tokenizer.all_special_tokens)
     assert "<extra>" in said
     rendered = chat.render([Message(role="user", content=said)], tokenizer)
-    inside = rendered.ids[1:-1]
-    assert not set(inside) & set(tokenizer.all_special_ids)
+    (plain,) = chat.render_plain([said], tokenizer)
+    assert plain.ids == [*rendered.ids[1:-1], tokenizer.eos_token_id]
+    assert not set(rendered.ids[1:-1]) & set(tokenizer.all_special_ids)

@@ -152,6 +152,15 @@ def render_many(
     return rendered
 
 
+def render_plain(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[Rendered]:
+    """Texts that answer nothing: [BOS]text[EOS], as in pretraining, the loss on every token."""
+    layout = _layout_for(tokenizer)
+    bos: Any = [tokenizer.bos_token_id] if layout.bos else []
+    eos: Any = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    encoded = _encode(tokenizer, [_broken(text, layout.reserved) for text in texts])
+    return [Rendered(ids, [True] * len(ids)) for ids in ([*bos, *each, *eos] for each in encoded)]
+
+
 def render_prompt(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens that the model answers after: everything up to the assistant's marker."""
     return render_prompts([messages], tokenizer)[0]
@@ -192,12 +201,19 @@ class _Layout:
     reserved: tuple[str, ...]
 
 
-def _template(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The jinja template; its first comment carries what `_layout` reads back."""
+def _layout_for(tokenizer: PreTrainedTokenizerBase) -> _Layout:
+    """A BOS where the tokenizer itself writes one; no text may spell a special token."""
     named = [str(token) for token in tokenizer.all_special_tokens]
     reserved = sorted({token for token in named if len(token) > 1} | set(MARKERS))
     start = tokenizer("a").input_ids
     bos = tokenizer.bos_token_id is not None and start[:1] == [tokenizer.bos_token_id]
+    return _Layout(bos, tuple(reserved))
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The jinja template; its first comment carries what `_layout` reads back."""
+    layout = _layout_for(tokenizer)
+    bos, reserved = layout.bos, layout.reserved
     header = json.dumps({"bos": bos, "reserved": reserved}, ensure_ascii=False)
     breaks = "".join(
         f" | replace({json.dumps(t, ensure_ascii=False)}, "
@@ -251,7 +267,7 @@ def _broken(text: str, reserved: Sequence[str]) -> str:
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Each text is a turn with its markers, so that a tokenizer treats it as in a dialogue.
+    """Tokens of each text. A turn has its markers, so that it is treated as in a dialogue.
 
     (Markers that a base brings along may take in the spaces beside them, Phi-3's do.)
     """

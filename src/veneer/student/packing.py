@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from veneer.errors import InputError
-from veneer.models.chat import END, Rendered, render_many
+from veneer.models.chat import END, Rendered, render_many, render_plain
 from veneer.records import Dialogue, content_id
 from veneer.student.best_fit import best_fit
 
@@ -137,18 +137,8 @@ def encode(dialogues: Sequence[Dialogue], tokenizer: PreTrainedTokenizerBase) ->
     """Tokens and loss mask of each dialogue, in the order given."""
     spoken = iter(render_many([d.messages for d in dialogues if not is_plain(d)], tokenizer))
     texts = [d.messages[0].content for d in dialogues if is_plain(d)]
-    plain = iter(_plain(texts, tokenizer))
+    plain = iter(render_plain(texts, tokenizer))
     return [next(plain) if is_plain(d) else next(spoken) for d in dialogues]
-
-
-def _plain(texts: list[str], tokenizer: Any) -> list[Rendered]:
-    if not texts:
-        return []
-    start = tokenizer("a")["input_ids"][:1]
-    bos = start if tokenizer.bos_token_id is not None and start == [tokenizer.bos_token_id] else []
-    eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return [Rendered(ids, [True] * len(ids)) for ids in (bos + each + eos for each in encoded)]
 
 
 def pack(
