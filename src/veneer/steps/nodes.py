@@ -106,5 +106,5 @@ def check_nodes(seen: Path) -> None:
 def unfit(node: str, problem: tuple[str, str], others: int = 0) -> InputError:
     """The error for a node that cannot take part, by the problem that it found."""
     kind, sentence = problem
-    more = f" ({others} more nodes cannot take part.)" if others else ""
+    more = f" ({others} more cannot take part.)" if others else ""
     return InputError(f"Node {node} {sentence}{more}", HINTS[kind])

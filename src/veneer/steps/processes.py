@@ -78,9 +78,16 @@ _outbox: Any = None
 
 
 def _start_worker(outbox: Any, parent: int, threads: int) -> None:
-    """Share the cores out; die with the parent; leave Ctrl-C to it."""
     global _outbox
     _outbox = outbox
+    serve(parent, threads)
+
+
+def serve(parent: int, threads: int) -> None:
+    """Make this process one that works for `parent`: dies with it, leaves Ctrl-C to it.
+
+    Call it before numerical libraries are loaded; they read how many `threads` they may start.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
