@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from test_runner import add, refuse, write_number
 
 from veneer.errors import InputError
@@ -248,6 +249,22 @@ def test_ctrl_c_ends_the_tasks_and_says_that_the_run_can_go_on(cluster, tmp_path
     while _tasks() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _tasks()
+
+
+def test_the_cluster_configurations_are_what_ray_up_takes():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    path = Path(__file__).parents[2] / "docs" / "cluster" / "ray-cluster.yaml"
+    own = yaml.safe_load(path.read_text())
+    ready = prepare_config(own)
+    validate_config(ready)
+    workers = len(own["provider"]["worker_ips"])
+    assert [t["min_workers"] for t in ready["available_node_types"].values()] == [workers]
+    _, aws = path.read_text().split("\n#\n# provider:")
+    lines = f"# provider:{aws}".splitlines()
+    cloud = {**own, **yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))}
+    validate_config(prepare_config(cloud))
+    assert cloud["available_node_types"]["gpu"]["min_workers"] == 1
 
 
 def _tasks():

@@ -89,6 +89,11 @@ def check_nodes(seen: Path) -> None:
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU")
     ]
+    if not answers:
+        raise InputError(
+            "The Ray cluster has no node with cores.",
+            "Start at least one node of each kind before the run.",
+        )
     wrong: list[tuple[str, tuple[str, str]]] = []
     for name, answer in answers:
         with contextlib.suppress(ray.exceptions.RayError):  # the node was lost meanwhile
