@@ -85,18 +85,21 @@ def synthesize(
     values: Mapping[str, str],
     variant: Literal["self-instruct", "alpaca"] | None = None,
     requests: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     max_tokens: int = 1024,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """`veneer synthesize`: task data, or new instructions, that a teacher writes after seeds."""
+    """`veneer synthesize`: task data, or new instructions, that a teacher writes after seeds.
+
+    `temperature`: None takes the published one, which is 1.0 but for Self-Instruct's 0.7.
+    """
     from veneer.teacher.synthesis import self_instruct_files, synthesize_files
 
     with teacher_model(teacher, out, base_url, means) as model, _watched("synthesize") as tell:
         settings: dict[str, Any] = {
             "count": count,
             "requests": requests,
-            "temperature": temperature,
+            **({} if temperature is None else {"temperature": temperature}),
             "max_new_tokens": max_tokens,
             "seed": seed,
             "progress": tell,
