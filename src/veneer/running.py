@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from veneer import __version__
+from veneer.cards import measured_cards
 from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
 from veneer.models.opening import account_of
@@ -74,6 +75,7 @@ def run_study(
             folder.publish(name, folder.output(goal) / name)
         about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
         folder.publish("provenance.json", about + "\n")
+        measured_cards(folder, goal, study)
         build(root)
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
 
