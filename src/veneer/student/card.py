@@ -23,7 +23,7 @@ README = "README.md"
 PAPER = "Gudibande et al. 2023, *The False Promise of Imitating Proprietary LLMs*"
 NO_ADVICE = "This is a reading of published terms and not legal advice."
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
-SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$^:-])")
+SPECIAL = re.compile(r"([\\`*_\[\]#!|~$])")
 
 
 @dataclass(frozen=True)
@@ -233,13 +233,17 @@ def _terms(about: About) -> str:
 
 
 def _consequences(lines: Sequence[LedgerLine]) -> list[str]:
-    said = []
-    for who in sorted({line.teacher for line in lines if line.compete == "forbidden"}):
-        name = _name(who.strip("()")) or "A teacher that is not named"
-        said.append(f"{name} forbids training models that compete with it on its answers.")
-    for what in sorted({line.source for line in lines if line.commercial == "forbidden"}):
-        name = _name(what) or "A source that is not named"
-        said.append(f"{name} is under terms that forbid commercial use.")
+    teachers = {line.teacher.strip("()") for line in lines if line.compete == "forbidden"}
+    said = [
+        f"The terms of {_name(who) or 'a teacher that is not named'} forbid training models that "
+        "compete with it."
+        for who in sorted(teachers)
+    ]
+    sources = {line.source for line in lines if line.commercial == "forbidden"}
+    said += [
+        f"The terms of {_name(what) or 'an unnamed source'} forbid commercial use."
+        for what in sorted(sources)
+    ]
     unknown = sorted({x.source for x in lines if "unknown" in (x.compete, x.commercial)})
     if unknown:
         names = _and(_name(name) or "an unnamed source" for name in unknown)
@@ -263,7 +267,9 @@ def _recipe(about: About) -> str:
         said.append(f"Precision: {_name(run['precision'])}.")
     if "seed" in run:
         said.append(f"Seed: {_name(run['seed'])}.")
-    fields = yaml.safe_dump({"recipe": recipe.model_dump(mode="json")}, sort_keys=False)
+    fields = yaml.safe_dump(
+        {"recipe": recipe.model_dump(mode="json")}, sort_keys=False, default_flow_style=None
+    )
     again = "The same recipe, for a study file:"
     return f"{' '.join(said)}\n\n{again}\n\n```yaml\n{fields}```"
 
