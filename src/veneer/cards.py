@@ -10,7 +10,7 @@ from typing import Any
 from veneer.conclusion import CORPUS
 from veneer.records import Findings, Measurement, Subject, read_rows
 from veneer.spec import Study
-from veneer.steps import Part, RunFolder, Step, in_order
+from veneer.steps import Part, RunFolder, Step, in_order, whole
 from veneer.student.card import README, About, card, stats_of
 from veneer.student.recipe import Amount, Recipe
 
@@ -56,7 +56,8 @@ def measured_cards(folder: RunFolder, goal: Step, study: Study) -> int:
             [g for g in findings.gap_closed if (g.base, g.corpus, g.tokens) == key],
             {str(kind): estimate for kind, estimate in findings.veneer.items()},
         )
-        _replaced(place / README, text)
+        with whole(place / README, place / f".{README}.new") as scratch:
+            scratch.write_text(text, "utf-8")
         count += 1
     return count
 
@@ -93,9 +94,3 @@ def _stats(folder: RunFolder, goal: Step, study: Study, name: str) -> dict[str, 
         }
     step = goal.inputs.get(f"{CORPUS}{name}")
     return stats_of(folder.output(step)) if isinstance(step, Step) else {}
-
-
-def _replaced(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(text, "utf-8")
-    scratch.replace(path)

@@ -18,6 +18,7 @@ from veneer.models.asking import Model
 from veneer.models.opening import Means, account_of, endpoint_model
 from veneer.models.resolve import parse_model, resolve
 from veneer.progress import counted
+from veneer.steps import told_when_full
 
 
 @contextlib.contextmanager
@@ -57,6 +58,7 @@ def collect(
     from veneer.teacher.collection import collect_files
 
     with (
+        told_when_full(out),
         teacher_model(teacher, out, base_url, means, logprobs) as model,
         _watched("collect") as tell,
     ):
@@ -95,7 +97,11 @@ def synthesize(
     """
     from veneer.teacher.synthesis import self_instruct_files, synthesize_files
 
-    with teacher_model(teacher, out, base_url, means) as model, _watched("synthesize") as tell:
+    with (
+        told_when_full(out),
+        teacher_model(teacher, out, base_url, means) as model,
+        _watched("synthesize") as tell,
+    ):
         settings: dict[str, Any] = {
             "count": count,
             "requests": requests,
@@ -135,7 +141,7 @@ def curate(
     opened: contextlib.AbstractContextManager[Model | None] = contextlib.nullcontext()
     if category_judge is not None:
         opened = teacher_model(category_judge, out, base_url, means or Means())
-    with opened as judge, _watched("curate") as tell:
+    with told_when_full(out), opened as judge, _watched("curate") as tell:
         stats = curate_files(
             files,
             out,

@@ -23,7 +23,7 @@ from veneer.records import CorpusFacts, Findings
 from veneer.report import build
 from veneer.report.summary import summary
 from veneer.spec import Study, load_study, parse_study
-from veneer.steps import Event, RunFolder, Step, in_order, run_steps
+from veneer.steps import Event, RunFolder, Step, in_order, run_steps, told_when_full
 from veneer.study import graph
 
 
@@ -53,7 +53,7 @@ def run_study(
     root = out or Path("runs") / study.name
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
-    with folder.locked():
+    with told_when_full(root), folder.locked():
         folder.claim(
             "study",
             study.model_dump(mode="json", by_alias=True),
