@@ -83,7 +83,9 @@ def test_every_student_has_a_card_with_its_own_measurements(undisturbed):
         amount = json.loads((path.parent / "trained_on.json").read_text())
         _, base, corpus, _ = path.parents[1].name.split("-", 3)
         mine = [r for r in rows if (r.base, r.corpus, r.tokens) == (base, corpus, amount["tokens"])]
-        shown = re.findall(r"^\| ([^| ]+) \| ([^|]+) \| ([^|]+) \| \S* ?\S* ?\| ", text, re.MULTILINE)
+        shown = re.findall(
+            r"^\| ([^| ]+) \| ([^|]+) \| ([^|]+) \| \S* ?\S* ?\| ", text, re.MULTILINE
+        )
         said = {(m, metric.replace("\\", ""), value) for m, metric, value in shown}
         assert mine
         for row in mine:

@@ -20,8 +20,11 @@ WORDS = (
     "File too large",
     "database or disk is full",
     "PytorchStreamWriter failed writing",
+    "inline_container.cc",
+    "iostream error",
 )
-"""What safetensors, tokenizers, Arrow, SQLite and torch say; they keep no error number."""
+"""What safetensors, tokenizers, SQLite and torch say; they keep no error number. Of torch's file
+writer only that it failed is known."""
 
 
 def disk_full(error: BaseException | None) -> bool:
