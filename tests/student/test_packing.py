@@ -80,7 +80,7 @@ def test_nothing_is_lost_but_the_tail_and_the_mask_is_exact(chat_tokenizer, said
     ]
     assert packed.cut == len(across)
     assert packed.padding == 0
-    assert packed.seen(1) == min(block, kept)
+    assert packed.seen(slice(1)) == min(block, kept)
     assert sorted(packed.batch(slice(1))) == ["ids", "labels"]
 
 
