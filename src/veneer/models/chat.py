@@ -84,6 +84,7 @@ def fit_embeddings(
 
     before = _weight(model.get_input_embeddings()).shape[0]
     if len(tokenizer) > before:
+        _leave_apart(model)
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     known = [i for t, i in tokenizer.get_vocab().items() if t not in added and i < before]
     matrices = [_weight(model.get_input_embeddings())]
@@ -107,6 +108,17 @@ def fit_embeddings(
         ends = list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
         end = tokenizer.convert_tokens_to_ids(END)
         settings.eos_token_id = [*ends, end] if end not in ends else ends
+
+
+def _leave_apart(model: PreTrainedModel) -> None:
+    """Keep an output matrix of its own as it is, whatever the settings say.
+
+    transformers writes `tie_word_embeddings` into every T5's settings and unties Flan-T5's head
+    only while it loads; resizing would tie it, and the head would be lost.
+    """
+    head = model.get_output_embeddings()
+    if head is not None and _weight(head) is not _weight(model.get_input_embeddings()):
+        model.config.tie_word_embeddings = False
 
 
 def render(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> Rendered:
