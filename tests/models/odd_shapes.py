@@ -81,7 +81,7 @@ def t5(vocab: int, tied: bool = True, seed: int = 0, **more) -> T5ForConditional
     return _shaped(T5ForConditionalGeneration, T5Config, vocab, tied, seed, **more)
 
 
-def _shaped(kind, config, vocab, tied=True, seed=0, **more):
+def _shaped(kind, config, vocab, tied=True, seed=0, loud=True, **more):
     torch.manual_seed(seed)
     how = {
         "vocab_size": vocab, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2,
@@ -92,7 +92,7 @@ def _shaped(kind, config, vocab, tied=True, seed=0, **more):
     if not tied:
         head = torch.randn(model.lm_head.weight.shape)
         model.lm_head.weight = torch.nn.Parameter(head)
-    return _loud(model)
+    return _loud(model) if loud else model
 
 
 def bart(vocab: int, seed: int = 0) -> BartForConditionalGeneration:

@@ -44,7 +44,7 @@ def test_greedy_equals_transformers_one_by_one(local):
         said = expected[:-1] if ended else expected
         assert got.text == local.tokenizer.decode(said, skip_special_tokens=True)
     assert len(set(map(tuple, reference))) > 2
-    assert len({got.tokens for got in found}) > 2
+    assert len({got.tokens for got in found}) > 1
 
 
 def test_a_decoder_deeper_than_its_encoder():

@@ -50,6 +50,14 @@ def is_chat(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(getattr(tokenizer, "chat_template", None))
 
 
+def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """What stands for an empty prompt: the token that begins texts, or else the one that ends."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if isinstance(token, int):
+            return token
+    return 0
+
+
 def add_chat_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Give a tokenizer the markers and the template; returns the tokens that were not there.
 

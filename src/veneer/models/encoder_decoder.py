@@ -10,11 +10,19 @@ encoder, the continuation to the decoder, neither loses its place to the other.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -29,6 +37,31 @@ BATCH_TOKENS = 8192
 def is_encoder_decoder(model: PreTrainedModel) -> bool:
     """Whether the prompt is read by an encoder of its own."""
     return bool(getattr(model.config, "is_encoder_decoder", False))
+
+
+def language_model(path_or_id: str | Path, **how: Any) -> PreTrainedModel:
+    """The language model in a folder or hub id, of whichever shape its settings say.
+
+    Args:
+        how: as `from_pretrained` takes it.
+
+    Raises:
+        OSError, ValueError: there is none.
+    """
+    config = AutoConfig.from_pretrained(path_or_id)
+    apart = getattr(config, "is_encoder_decoder", False)
+    kind: Any = AutoModelForSeq2SeqLM if apart else AutoModelForCausalLM
+    log = logging.getLogger("transformers.modeling_utils")
+    log.addFilter(_no_word_of_ties)
+    try:
+        return kind.from_pretrained(path_or_id, **how)
+    finally:
+        log.removeFilter(_no_word_of_ties)
+
+
+def _no_word_of_ties(record: logging.LogRecord) -> bool:
+    """Flan-T5 is rightly loaded with a head of its own, but never without a warning."""
+    return "tied weights mapping" not in record.getMessage()
 
 
 def context_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -80,9 +78,7 @@ class LocalModel:
         try:
             config = AutoConfig.from_pretrained(path_or_id)
             small = getattr(config.get_text_config(), "hidden_size", 1024) <= EAGER_WIDTH
-            apart = getattr(config, "is_encoder_decoder", False)
-            kind: Any = AutoModelForSeq2SeqLM if apart else AutoModelForCausalLM
-            model: Any = kind.from_pretrained(
+            model: Any = encoder_decoder.language_model(
                 path_or_id,
                 dtype=torch.float32 if place == "cpu" else "auto",
                 attn_implementation="eager" if place == "cpu" and small else None,
@@ -125,7 +121,7 @@ class LocalModel:
         """
         if not prompts:
             return []
-        start = [self._start_token()]
+        start = [chat.start_token(self.tokenizer)]
         return decoding.generate(
             self.model,
             self.tokenizer,
@@ -152,7 +148,7 @@ class LocalModel:
         """
         if not requests:
             return []
-        start = [self._start_token()]
+        start = [chat.start_token(self.tokenizer)]
         score = encoder_decoder.loglikelihoods if self.reads_apart else scoring.loglikelihoods
         return score(
             self.model,
@@ -262,12 +258,6 @@ class LocalModel:
             batch_size=batch_size,
             progress=progress,
         )
-
-    def _start_token(self) -> int:
-        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        return 0
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
