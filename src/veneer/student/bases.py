@@ -30,14 +30,14 @@ def load_base(
     backward of SDPA is slow (it doubles a step at width 512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoTokenizer, set_seed
+    from transformers import AutoTokenizer
     from transformers.utils import logging
 
     from veneer.models.encoder_decoder import is_encoder_decoder, language_model
     from veneer.student.encoder_decoder import add_line_break
 
     logging.disable_progress_bar()
-    set_seed(seed)
+    torch.manual_seed(seed)  # transformers' set_seed would import peft and all behind it
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = language_model(folder, dtype=torch.float32)
