@@ -51,6 +51,14 @@ def is_chat(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(getattr(tokenizer, "chat_template", None))
 
 
+def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """What stands for an empty prompt: the token that begins texts, or else the one that ends."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if isinstance(token, int):
+            return token
+    return 0
+
+
 def add_chat_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Give a tokenizer the markers and the template; returns the tokens that were not there.
 
@@ -89,6 +97,7 @@ def fit_embeddings(
     vocabulary = tokenizer.get_vocab()
     rows_needed = max(vocabulary.values()) + 1
     if rows_needed > before:
+        _leave_apart(model)
         model.resize_token_embeddings(rows_needed, mean_resizing=False)
     known = [
         i
@@ -118,6 +127,17 @@ def fit_embeddings(
         ends = list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
         end = tokenizer.convert_tokens_to_ids(END)
         settings.eos_token_id = [*ends, end] if end not in ends else ends
+
+
+def _leave_apart(model: PreTrainedModel) -> None:
+    """Keep an output matrix of its own as it is, whatever the settings say.
+
+    transformers writes `tie_word_embeddings` into every T5's settings and unties Flan-T5's head
+    only while it loads; resizing would tie it, and the head would be lost.
+    """
+    head = model.get_output_embeddings()
+    if head is not None and _weight(head) is not _weight(model.get_input_embeddings()):
+        model.config.tie_word_embeddings = False
 
 
 def render(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> Rendered:

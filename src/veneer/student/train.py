@@ -39,6 +39,7 @@ def train(job: Job) -> None:
     (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
     (`step`, mean loss per learned token, `rate`).
     """
+    from veneer.student.encoder_decoder import Pairs
     from veneer.student.keeping import Keeper
     from veneer.student.loop import train_tree
     from veneer.student.sweep import cost, runs_of, segments_of
@@ -76,8 +77,10 @@ def train(job: Job) -> None:
         "dialogues": len(dialogues),
         "blocks": len(packed),
         "tail_tokens": packed.tail,
-        "first_batch": content_id(packed.ids[: recipe.batch].tolist()),
+        "first_batch": content_id(packed.batch(slice(recipe.batch))["ids"].tolist()),
     }
+    if isinstance(packed, Pairs):
+        facts |= {"cut_before": packed.cut_before, "cut_after": packed.cut_after}
     (job.out / "train.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
@@ -88,6 +91,7 @@ def prepared(
     import torch
 
     from veneer.student.bases import load_base, parameter_groups, precision_of
+    from veneer.student.encoder_decoder import pair_loss, pair_up
     from veneer.student.loop import Training
     from veneer.student.losses import imitation_loss
     from veneer.student.optimiser import make_optimiser
@@ -95,19 +99,24 @@ def prepared(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
-    packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
+    order, apart = None if job.params.get("in_order") else seed, model.config.is_encoder_decoder
+    data = (
+        pair_up(dialogues, tokenizer, recipe.block, recipe.batch, order)
+        if apart
+        else pack(dialogues, tokenizer, recipe.block, order)
+    )
     model.to(device)  # type: ignore[arg-type]
     training = Training(
         model=model,
         optimiser=make_optimiser(parameter_groups(model, tokenizer, recipe, added), recipe),
-        data=packed,
+        data=data,
         recipe=recipe,
-        loss=imitation_loss,
+        loss=pair_loss if apart else imitation_loss,
         rows=blocks_in_pass(recipe),
         half=precision_of(model, recipe) == "bf16",
         device=device,
     )
-    return training, tokenizer, packed
+    return training, tokenizer, data
 
 
 def read_recipe(fields: Recipe | dict[str, Any] | str) -> Recipe:
