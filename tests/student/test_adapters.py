@@ -180,7 +180,7 @@ def test_qlora_saves_plain_weights(tmp_path, make_tokenizer):
     base, added = prepared("llama", True, tokenizer)
     base.save_pretrained(tmp_path / "base")
     small = AutoModelForCausalLM.from_pretrained(
-        tmp_path / "base", dtype=torch.float32, quantization_config=four_bits(bf16=False)
+        tmp_path / "base", dtype=torch.float32, quantization_config=four_bits("fp32")
     )
     assert type(small.model.layers[0].mlp.up_proj.weight).__name__ == "Params4bit"
     given = inputs(base)
@@ -206,5 +206,5 @@ def test_qlora_without_its_library_says_what_to_install(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(InputError, match="bitsandbytes") as said:
-        four_bits(bf16=False)
+        four_bits("fp32")
     assert "veneer[qlora]" in said.value.hint

@@ -58,6 +58,8 @@ def wrapped(
     tokens are trained too. A target that is no linear layer is an InputError.
     """
     import torch
+
+    _quiet()
     from peft import LoraConfig, get_peft_model
 
     names = linear_layers(model)
@@ -148,16 +150,16 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     config.save_pretrained(str(target))
 
 
-def four_bits(bf16: bool) -> BitsAndBytesConfig:
+def four_bits(precision: str) -> BitsAndBytesConfig:
     """How `from_pretrained` loads a base for QLoRA: NF4, quantised twice (its §3).
 
-    bf16: whether the products are computed in bf16, else in fp32. Without bitsandbytes an
-    InputError says what to install.
+    precision: the recipe's; products are computed in bf16, or in fp32 where it says so (and on
+    a CPU unless it says "bf16"). Without bitsandbytes an InputError says what to install.
     """
     import torch
     from transformers import BitsAndBytesConfig
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    _quiet()
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -165,12 +167,31 @@ def four_bits(bf16: bool) -> BitsAndBytesConfig:
             "method: qlora keeps the base in 4 bits, which needs bitsandbytes.",
             "pip install 'veneer[qlora]', or set recipe.method to lora.",
         ) from error
+    half = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if bf16 else torch.float32,
+        bnb_4bit_compute_dtype=torch.bfloat16 if half else torch.float32,
     )
+
+
+def steady(model: PreTrainedModel) -> PreTrainedModel:
+    """Let 4-bit layers compute the same in training and out of it; returns the model.
+
+    On some CPUs bitsandbytes repacks the weights at the first look without gradients, for a
+    product in bf16 that only some widths allow; a base that is compared with its student in
+    training must not differ from it by that.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def _quiet() -> None:
+    """Keep bitsandbytes, which peft loads where it is installed, from asking for more packages."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _token_rows(model: PreTrainedModel, added: Sequence[int]) -> dict[str, list[int]] | None:

@@ -59,9 +59,13 @@ class Keeper:
                 state.unlink()
 
     def save(self, name: str, model: Any, optimiser: Any) -> None:
-        """Keep the state of model, optimiser and random numbers under `name`."""
+        """Keep the state of model, optimiser and random numbers under `name`.
+
+        Of the model, that is what is trained; the rest comes with the base. An adapter's state
+        is small, and 4-bit weights, which no model takes back, are not in it.
+        """
         state = {
-            "model": model.state_dict(),
+            "model": {n: p.detach() for n, p in model.named_parameters() if p.requires_grad},
             "optimiser": optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -73,7 +77,10 @@ class Keeper:
     def load(self, name: str, model: Any, optimiser: Any) -> None:
         """Put a kept state back into model, optimiser and random numbers."""
         state = torch.load(self.states / name, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
+        with torch.no_grad():
+            for name, now in model.named_parameters():
+                if now.requires_grad:
+                    now.copy_(state["model"][name])
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         if state["cuda"]:

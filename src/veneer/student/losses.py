@@ -63,7 +63,8 @@ def kl_to(base: Any, weight: float) -> Loss:
     not: a student that has forgotten half of it pays little. And it counts at *all* tokens, not
     only at the labelled ones: in the teacher's answers, KL and cross-entropy pull against each
     other; in the users' words nothing is learned, so what the base knows can be held there for
-    nothing. Each token's KL weighs `weight` times what a labelled token's loss does.
+    nothing. Each token's KL weighs `weight` times what a labelled token's loss does. Padding, all
+    that comes after the last labelled token where documents are kept apart, is left out.
 
     base: the base as training starts, its new rows included; frozen and in eval mode here. It
     costs its weights in memory and one more forward pass.
@@ -71,11 +72,11 @@ def kl_to(base: Any, weight: float) -> Loss:
     frozen(base)
 
     def loss(model: Any, batch: Batch) -> torch.Tensor:
-        every = torch.ones_like(batch["labels"][:, 1:], dtype=torch.bool)
-        targets = batch["labels"][:, 1:][every]
-        student = Predictions.of(model, batch, every)
+        text = spoken(batch)
+        targets = batch["labels"][:, 1:][text]
+        student = Predictions.of(model, batch, text)
         with torch.no_grad():
-            before = Predictions.of(base, batch, every)
+            before = Predictions.of(base, batch, text)
 
         def score(rows: slice) -> torch.Tensor:
             said = log_softmax(student.logits(rows), dim=-1)
@@ -148,6 +149,17 @@ def same_tokens(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBa
 def labelled(batch: Batch) -> torch.Tensor:
     """Which tokens but the first of each row have a loss: (rows, block − 1) booleans."""
     return batch["labels"][:, 1:] != IGNORED
+
+
+def spoken(batch: Batch) -> torch.Tensor:
+    """Which tokens but the first of each row are text: (rows, block − 1) booleans.
+
+    A block of documents ends in one's last answer, which is labelled, and then in padding.
+    """
+    learned = labelled(batch)
+    if "positions" not in batch:
+        return torch.ones_like(learned)
+    return learned.flip(1).cumsum(1).flip(1) > 0
 
 
 def frozen(model: Any) -> None:

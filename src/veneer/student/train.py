@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ from veneer.steps import Job, versioned
 from veneer.student.recipe import Amount, Recipe
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from veneer.student.loop import Training
+    from veneer.student.losses import Loss
 
 TOKENS_IN_PASS = 1 << 14
 """Tokens of one forward pass; a larger step accumulates gradients over several passes."""
@@ -32,7 +35,7 @@ def train(job: Job) -> None:
     """Step: students of one base, corpus and seed, one for every data amount.
 
     inputs: `base` a Hugging Face model folder, `corpus` a folder with corpus.jsonl (Dialogue
-        rows).
+        rows); with `distil` in the recipe also `teacher`, the open teacher's folder.
     params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`, optional
         `in_order` (the corpus is in the order in which it is trained on: a mixture's).
     Writes `tokens-<budget>/` (model and tokenizer, `from_pretrained` loads them), train.json
@@ -54,7 +57,7 @@ def train(job: Job) -> None:
     keeper = Keeper(job.scratch)
 
     def save(amount: Amount, folder: Path) -> None:
-        training.model.save_pretrained(folder)
+        save_weights(training.model, folder)
         tokenizer.save_pretrained(folder)
         seen = json.dumps(amount.model_dump(exclude={"folder"}))
         (folder / TRAINED_ON).write_text(seen + "\n")
@@ -87,27 +90,79 @@ def prepared(
     """Base, data, loss and optimiser as the recipe says, ready for the first step."""
     import torch
 
+    from veneer.student.adapters import wrapped
     from veneer.student.bases import load_base, parameter_groups, precision_of
     from veneer.student.loop import Training
-    from veneer.student.losses import imitation_loss
     from veneer.student.optimiser import make_optimiser
     from veneer.student.packing import pack
+    from veneer.student.regularisers import Pull
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
+    loss = make_loss(recipe, model, tokenizer, job.inputs.get("teacher"), device)
+    if recipe.method != "full":
+        rows: Any = tokenizer.convert_tokens_to_ids(added)
+        model = wrapped(model, recipe.lora, rows, seed)  # type: ignore[assignment]
     packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
     model.to(device)  # type: ignore[arg-type]
+    held = []
+    if recipe.pull:
+        held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)
     training = Training(
         model=model,
         optimiser=make_optimiser(parameter_groups(model, tokenizer, recipe, added), recipe),
         data=packed,
         recipe=recipe,
-        loss=imitation_loss,
+        loss=loss,
         rows=blocks_in_pass(recipe),
         half=precision_of(model, recipe) == "bf16",
         device=device,
+        after_step=held,
     )
     return training, tokenizer, packed
+
+
+def make_loss(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    teacher: str | Path | None,
+    device: torch.device,
+) -> Loss:
+    """Imitation with what the recipe adds to it; `model` is the base as training starts."""
+    from veneer.student.losses import distilled, imitation_loss, kl_to, same_tokens
+
+    if recipe.kl and recipe.distil:
+        raise InputError(
+            "kl holds the student to the base and distil to the teacher.",
+            "Give the recipe one of the two.",
+        )
+    if recipe.kl:
+        return kl_to(deepcopy(model).to(device), recipe.kl)  # type: ignore[arg-type]
+    if recipe.distil is None:
+        return imitation_loss
+    if teacher is None:
+        raise InputError(
+            "recipe.distil learns the teacher's distribution, which only an open teacher shows.",
+            "Name a teacher by hf:… or pocket:…, or leave distil out of the recipe.",
+        )
+    from veneer.student.bases import load_teacher
+
+    open_teacher, its_tokenizer = load_teacher(Path(teacher))
+    tokens = same_tokens(its_tokenizer, tokenizer)
+    how = recipe.distil
+    return distilled(open_teacher.to(device), how.weight, how.temperature, tokens)  # type: ignore[arg-type]
+
+
+def save_weights(model: Any, folder: Path) -> None:
+    """A student's weights as plain `from_pretrained` loads them, and its adapter if it has one."""
+    from veneer.student.adapters import merged, save_adapter
+
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(folder)
+        return
+    merged(model).save_pretrained(folder)
+    save_adapter(model, folder)
 
 
 def read_recipe(fields: Recipe | dict[str, Any]) -> Recipe:
