@@ -70,9 +70,10 @@ def wrapped(
             f"lora.targets: this base has no linear layer {wrong[0]!r}.",
             f"Its linear layers are {', '.join(known)}; without targets all are adapted.",
         )
+    alpha: Any = lora.alpha  # peft says int, and scales by any number
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=alpha,
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets) or "all-linear",
         trainable_token_indices=_token_rows(model, added),
@@ -81,7 +82,7 @@ def wrapped(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return get_peft_model(model, config)  # type: ignore[return-value]
+        return get_peft_model(model, config)
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
@@ -183,7 +184,8 @@ def steady(model: PreTrainedModel) -> PreTrainedModel:
     product in bf16 that only some widths allow; a base that is compared with its student in
     training must not differ from it by that.
     """
-    for module in model.modules():
+    layers: Any = model.modules()
+    for module in layers:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def prepared(
         model = wrapped(model, recipe.lora, rows, seed)  # type: ignore[assignment]
     packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
     model.to(device)  # type: ignore[arg-type]
-    held = []
+    held: list[Callable[[float], None]] = []
     if recipe.pull:
         held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)
     training = Training(
