@@ -150,6 +150,21 @@ def test_kl_to_the_base_by_hand():
     close(kl_to(model(0), 0.3)(student, given), imitation_loss(student, given))
 
 
+def test_kl_counts_no_padding():
+    """What follows the last answer of a block of whole documents is padding."""
+    import torch
+
+    from veneer.student.losses import imitation_loss, kl_to
+
+    student, base, given = model(0), model(5), batch(rows=2)
+    given["labels"][:, 8:] = -100
+    given["labels"][:, 7] = given["ids"][:, 7]
+    given["positions"] = torch.arange(12).expand(2, 12)
+    was, now = softmaxes(base, given), softmaxes(student, given)
+    text = (was * (was / now).log()).sum(-1)[:, :7].sum()  # predictions of tokens 1 to 7
+    close(kl_to(base, 2.0)(student, given) - imitation_loss(student, given), 2 * text)
+
+
 @pytest.mark.usefixtures("_pieces")
 @pytest.mark.parametrize("rows", [VOCABULARY, VOCABULARY + 9])
 def test_distillation_by_hand(rows):

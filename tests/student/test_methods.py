@@ -157,3 +157,20 @@ def test_distillation_needs_an_open_teacher_with_the_same_tokens(tmp_path, base,
         run(tmp_path / "e", base, corpus, [160], pull=200.0)
     with pytest.raises(InputError, match="no linear layer 'nowhere'"):
         run(tmp_path / "f", base, corpus, [160], method="lora", lora={"targets": ["nowhere"]})
+
+
+def test_the_example_study_asks_the_teacher_once():
+    """All its corpora are the same answers: they share every step up to training."""
+    from pathlib import Path
+
+    from veneer.spec import load_study
+    from veneer.steps import Step
+    from veneer.study import Trial
+
+    study, here = load_study(str(Path(__file__).parents[2] / "examples/regularisers.yaml"))
+    trial = Trial(study, here, seed=0)
+    runs = {name: trial.trained("L", name) for name in study.corpora}
+    cleaned = {trial.curated(name).fingerprint for name in study.corpora}
+    assert len(cleaned) == 1
+    assert len({run.fingerprint for run in runs.values()}) == len(study.corpora)
+    assert isinstance(runs["distil"].inputs["teacher"], Step)
