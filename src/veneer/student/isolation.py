@@ -14,7 +14,7 @@ such mask (BLOOM) cannot be helped and are refused. Which case a model is gets m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def isolation(model: PreTrainedModel) -> Callable[[Batch], Batch]:
     )
 
 
-def model_inputs(batch: Batch) -> dict[str, Any]:
+def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Any]:
     """A batch as the arguments of a model's forward pass, labels left out."""
     inputs: dict[str, Any] = {"input_ids": batch["ids"], "use_cache": False}
     names = {"position_ids": "positions", "attention_mask": "mask"}
