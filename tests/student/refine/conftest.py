@@ -111,7 +111,7 @@ def refined(out, student, pool, teacher, **refinement):
 
 
 PREFERENCE = {"by": "preference", "prompts": 40, "learning_rate": 3e-3, "epochs": 3}
-ON_POLICY = {"by": "on-policy", "prompts": 44, "learning_rate": 2e-2, "epochs": 3}
+ON_POLICY = {"by": "on-policy", "prompts": 44, "learning_rate": 3e-2, "epochs": 2}
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def test_the_student_comes_closer_to_the_teacher_on_questions_it_was_not_trained
     facts = json.loads((out / "refine.json").read_text())
     assert facts["loss"]["end"] < 0.6 * facts["loss"]["start"]
     assert facts["loss"]["start"] == pytest.approx(found[0], rel=0.25)
-    assert (facts["prompts"], facts["steps"], facts["answers"]) == (44, 17, 136)
+    assert (facts["prompts"], facts["steps"], facts["answers"]) == (44, 11, 88)
     assert facts["unread_tokens"] == 0
     assert seen == sorted(seen)
 
