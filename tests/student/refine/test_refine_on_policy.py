@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from veneer.errors import InputError, StepFailed
 from veneer.models.local import LocalModel
-from veneer.student.refine import read_refinement
+from veneer.student.refine import read_refinement, training
 from veneer.student.refine.on_policy import _that_fit, distil, trainer_of
 from veneer.student.refine.vocabulary import FLOOR, bridge
 
@@ -196,6 +196,20 @@ def test_prompts_without_room_for_an_answer_are_counted(student, teacher, questi
     assert (facts["prompts"], facts["left_out"]) == (4, {"too long for the context": 1})
     with pytest.raises(StepFailed, match="None of 1 prompts leaves room"):
         distil(*models(), [long], refinement, 0, lambda *a: None)
+
+
+def test_a_batch_in_several_passes_is_the_same_batch(student, teacher, questions, monkeypatch):
+    settings = {"by": "on-policy", "prompts": 8, "batch": 8, "max_new_tokens": 8, "epochs": 3}
+    refinement = read_refinement({**settings, "learning_rate": 1e-2})
+    found = []
+    for tokens, rows in ((1 << 14, 8), (60, 2)):
+        monkeypatch.setattr(training, "TOKENS_IN_PASS", tokens)
+        longest = max(map(len, LocalModel.load(student).prompt_ids(questions(8)))) + 8
+        assert training.rows_in_pass(8, longest) == rows
+        models = LocalModel.load(student), LocalModel.load(teacher)
+        found.append(distil(*models, questions(8), refinement, 0, lambda *a: None)[1])
+    for one, other in zip(*found, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
 
 
 def test_the_same_seed_writes_the_same_bytes(distilled, refined, student, pool, teacher, tmp_path):

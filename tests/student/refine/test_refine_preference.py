@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from veneer.errors import StepFailed
 from veneer.models.local import LocalModel
 from veneer.records import read_rows
-from veneer.student.refine import Pair, read_refinement
+from veneer.student.refine import Pair, read_refinement, training
 from veneer.student.refine.preference import prefer, tokens_of
 
 
@@ -49,8 +49,12 @@ def test_the_margin_of_the_chosen_answers_rises(preferred, student):
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-def test_one_step_follows_the_gradient_of_the_formula(student, questions):
-    """All pairs in one batch, plain DPO: loss and reward margin of the second and third step."""
+@pytest.mark.parametrize("tokens_in_pass", [training.TOKENS_IN_PASS, 80])
+def test_every_step_follows_the_gradient_of_the_formula(
+    student, questions, tokens_in_pass, monkeypatch
+):
+    """All pairs in one batch, in one pass or several: loss and reward margin of three steps."""
+    monkeypatch.setattr(training, "TOKENS_IN_PASS", tokens_in_pass)
     pairs = [
         Pair(prompt=question, chosen="the cat sat", rejected="dog ran over")
         for question in questions(6)
