@@ -11,8 +11,8 @@ from veneer.errors import InputError
 from veneer.records import Record
 
 RATES = {"on-policy": 1e-5, "preference": 1e-6}
-"""Peak learning rates where none is given, for models of a billion parameters and more; models
-of a few million take a hundred times as much (`bench/refining.py`)."""
+"""Peak learning rates where none is given, for models of a billion parameters and more; the
+embedded study's models take ten to a hundred times as much (`bench/refining.py`)."""
 
 
 class Refinement(Record):
