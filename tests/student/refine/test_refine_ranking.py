@@ -80,7 +80,7 @@ def test_a_judge_is_asked_in_both_orders_and_what_it_does_not_decide_has_a_reaso
     assert judge.asked == 2 * (1 + 2 + 1)
     assert rows == [
         Pair(prompt="one", chosen="the dog", rejected="dog", verdicts=("A", "B")),
-        Unpaired(prompt="two", reason="all answers are the same", answers=("cat",)),
+        Unpaired(prompt="two", reason="fewer than two different answers ended", answers=("cat",)),
         Unpaired(prompt="three", reason="no answer came to its end"),
         Pair(prompt="four", chosen="sat on", rejected="sat", verdicts=("A", "B")),
         Unpaired(
@@ -116,7 +116,7 @@ def test_no_preference_at_all_fails_with_counts(rule, reason):
         compared(Judge(rule), ASKED, refinement, None)
     assert "None of 5 prompts gave a preference" in caught.value.message
     assert f"{reason}: 4" in caught.value.message
-    assert "all answers are the same: 1" in caught.value.message
+    assert "fewer than two different answers ended: 1" in caught.value.message
     assert "no answer came to its end: 1" in caught.value.message
 
 

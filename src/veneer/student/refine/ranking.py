@@ -57,7 +57,7 @@ def candidates(answers: Sequence[Answer]) -> list[tuple[str, list[str]]]:
 
 def too_few(prompt: str, texts: Sequence[str]) -> Unpaired:
     """A prompt with nothing to compare."""
-    reason = "all answers are the same" if texts else "no answer came to its end"
+    reason = "fewer than two different answers ended" if texts else "no answer came to its end"
     return Unpaired(prompt=prompt, reason=reason, answers=tuple(texts))
 
 
