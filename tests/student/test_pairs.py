@@ -161,13 +161,19 @@ def test_a_corpus_without_answers_is_one_message(tokenizer):
         pair_up([Dialogue(messages=(Message(role="user", content="who?"),))], tokenizer, 32, 1, 0)
 
 
-def test_line_breaks_get_a_token_where_none_spells_them():
+def test_line_breaks_get_a_token_where_none_spells_them(tmp_path):
     from odd_shapes import sentence_piece_tokenizer, t5_tokenizer
+    from transformers import AutoTokenizer
 
     pieces = sentence_piece_tokenizer()
     assert add_line_break(pieces) == ["\n"]
     assert add_line_break(pieces) == []
-    assert "\n" in pieces.decode(pieces("the book\nthe dog")["input_ids"], skip_special_tokens=True)
+    pieces.save_pretrained(tmp_path)
+    listed = "two books:\nthe dog\nthe fox"
+    ids = AutoTokenizer.from_pretrained(tmp_path)(listed)["input_ids"]
+    assert ids == pieces(listed)["input_ids"]
+    text = pieces.decode(ids, skip_special_tokens=True)
+    assert [line.strip() for line in text.split("\n")] == listed.split("\n")
     assert add_line_break(t5_tokenizer()) == []
 
 
