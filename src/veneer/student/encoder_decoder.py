@@ -16,7 +16,7 @@ step the pairs are dealt to its rows by length, which saves padding and changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,12 @@ import numpy as np
 from veneer.errors import InputError
 from veneer.models.chat import start_token
 from veneer.records import Dialogue
+from veneer.student.checks import VISIBLE
 from veneer.student.packing import IGNORED, encode, ordered
 
 if TYPE_CHECKING:
     import torch
+    from rich.text import Text
     from transformers import PreTrainedTokenizerBase
 
 LINE = "\n"
@@ -181,7 +183,37 @@ def add_line_break(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [LINE]
 
 
-def pair_loss(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def show_pairs(
+    pairs: Pairs, tokenizer: PreTrainedTokenizerBase, rows: slice, *, colours: bool = True
+) -> list[Text]:
+    """The pairs of these rows as they are trained on, one text each.
+
+    What the decoder learns is green; without colours it stands between ⟦ and ⟧. Characters that
+    a terminal would obey are spelled out.
+    """
+    from rich.text import Text
+
+    first, last = pairs._pairs(rows)
+    shown = []
+    for at in range(first, last):
+        read = pairs.read[pairs.reads[at] : pairs.reads[at + 1]]
+        said = pairs.said[pairs.says[at] : pairs.says[at + 1]]
+        row = int(np.searchsorted(pairs.first, at, side="right"))
+        heading = f"Row {row}, pair {at + 1}: {len(read):,} tokens read, {len(said):,} learned"
+        text = Text(heading + "\n", style="bold")
+        text.append(_spelled(tokenizer, read), style="not bold")
+        learned = _spelled(tokenizer, said)
+        text.append(learned if colours else f"⟦{learned}⟧", style="not bold green")
+        shown.append(text)
+    return shown
+
+
+def _spelled(tokenizer: PreTrainedTokenizerBase, ids: np.ndarray) -> str:
+    text: Any = tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False)
+    return str(text).translate(VISIBLE)
+
+
+def pair_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Cross-entropy summed over the answers' tokens, a scalar; shapes as `Pairs.batch` has them.
 
     Only real positions reach the output layer, whatever the model does around it (T5 scales).
