@@ -26,6 +26,7 @@ from veneer.student.memory import (
     needed,
     out_of_memory,
     rows_that_fit,
+    shape_at,
     shape_of,
 )
 from veneer.student.resources import Pace, available, used
@@ -160,6 +161,17 @@ def test_what_would_fit_does_and_is_said_with_its_option():
     )
     with pytest.raises(InputError, match="take a smaller base"):
         rows_that_fit(here, there=10**9)
+
+
+def test_the_shape_of_a_base_is_known_before_its_weights_are_loaded(base):
+    from transformers import AutoModelForCausalLM
+
+    whole = shape_of(AutoModelForCausalLM.from_pretrained(base))
+    (base / "model.safetensors").rename(base / "aside")
+    try:
+        assert shape_at(base) == whole
+    finally:
+        (base / "aside").rename(base / "model.safetensors")
 
 
 def test_the_shape_of_a_model():

@@ -136,7 +136,7 @@ def test_amounts_must_fit_and_differ(tmp_path, base, corpus):
     assert "learning_rate" in raised.value.hint
     with pytest.raises(InputError, match="has no corpus"):
         run(tmp_path / "d", base, tmp_path, [160])
-    with pytest.raises(InputError, match="no model that can be trained"):
+    with pytest.raises(InputError, match="is no model folder"):
         run(tmp_path / "e", corpus, corpus, [160])
     with pytest.raises(InputError, match="do not fit the base, which reads 64"):
         run(tmp_path / "f", base, corpus, [160], block=65)

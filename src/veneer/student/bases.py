@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
+from veneer.student.opening import open_model, open_tokenizer
 from veneer.student.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,19 +31,13 @@ def load_base(
     backward of SDPA is slow (it doubles a step at width 512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers import set_seed
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     set_seed(seed)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
-            "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
-        ) from error
+    tokenizer = open_tokenizer(folder)
+    model = open_model(folder, dtype=torch.float32)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and recipe.block > context:
         raise InputError(

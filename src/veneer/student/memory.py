@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from veneer.errors import InputError, StepFailed, VeneerError
@@ -155,6 +156,17 @@ def shape_of(model: Any) -> Shape:
         vocabulary=config.vocab_size,
         frozen_bytes=held / (count + packed) if frozen else 4.0,
     )
+
+
+def shape_at(folder: Path) -> Shape:
+    """The shape of the model in a folder, all weights trained, before any weight is loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = AutoConfig.from_pretrained(folder)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    with torch.device("meta"):
+        return shape_of(kind.from_config(config))
 
 
 def needed(load: Load, rows: int) -> Need:
