@@ -59,9 +59,10 @@ def open_model(folder: Path, kind: Any = None, **how: Any) -> PreTrainedModel:
 
     _expect_config(folder)
     try:
-        model, found = (kind or AutoModelForCausalLM).from_pretrained(
+        opened: Any = (kind or AutoModelForCausalLM).from_pretrained(
             folder, output_loading_info=True, **how
         )
+        model, found = opened
     except SafetensorError as error:
         raise InputError(
             f"The weights in {folder} cannot be read: {_said(error)}", AGAIN
@@ -86,8 +87,8 @@ def open_model(folder: Path, kind: Any = None, **how: Any) -> PreTrainedModel:
     for name, weight in model.named_parameters():
         if weight.is_floating_point() and not torch.isfinite(weight.detach().sum()):
             raise InputError(f"{name} in {folder} holds what is no number.", "Give another base.")
-    opened: PreTrainedModel = model
-    return opened
+    whole: PreTrainedModel = model
+    return whole
 
 
 def _expect_config(folder: Path) -> None:
