@@ -63,7 +63,7 @@ def peaks():
 def test_the_estimate_is_near_the_measured_peak(peaks, run):
     estimated, measured = peaks[0][list(RUNS).index(run)]
     assert measured > 8e6, "too small to tell"
-    assert 0.7 <= measured / estimated <= 1.3, (estimated, measured)
+    assert 0.75 <= measured / estimated <= 1.25, (estimated, measured)
 
 
 def test_a_run_that_is_out_of_memory_says_which_rows_would_fit_and_these_do(peaks):
@@ -82,7 +82,7 @@ def test_a_7b_llama_in_numbers_known_from_elsewhere():
     whole = needed(Load(LLAMA_7B, 2048, 32), 1)
     assert whole.weights == whole.gradients == 4 * 6_738_415_616
     assert whole.optimiser == 8 * 6_738_415_616
-    assert whole.logits == 2048 * 32_000 * 12
+    assert whole.logits == 2048 * 32_000 * 16
     eight = needed(Load(LLAMA_7B, 2048, 4, world=8), 1)
     assert eight.optimiser == whole.optimiser // 8
     assert whole.weights // 8 < eight.weights < whole.weights // 4

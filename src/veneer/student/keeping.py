@@ -7,6 +7,7 @@ all; a state is removed only when no place needs it any more.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -41,6 +42,15 @@ class Keeper:
         for part in (self.states, self.students):
             part.mkdir(parents=True, exist_ok=True)
 
+    def first_said(self, name: str, value: int) -> int:
+        """What was first said to be `name`, in this run or the killed one that it goes on from."""
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            scratch = self.folder / f".{name}.json"
+            scratch.write_text(json.dumps(value), "utf-8")
+            scratch.replace(path)
+        return int(json.loads(path.read_text("utf-8")))
+
     def place(self) -> Place | None:
         """Where an earlier run stopped; None where there was none."""
         try:
@@ -59,9 +69,13 @@ class Keeper:
                 state.unlink()
 
     def save(self, name: str, model: Any, optimiser: Any) -> None:
-        """Keep the state of model, optimiser and random numbers under `name`."""
+        """Keep the state of model, optimiser and random numbers under `name`.
+
+        Of the model, that is what is trained; the rest comes with the base. An adapter's state
+        is small, and 4-bit weights, which no model takes back, are not in it.
+        """
         state = {
-            "model": model.state_dict(),
+            "model": {n: p.detach() for n, p in model.named_parameters() if p.requires_grad},
             "optimiser": optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -73,7 +87,10 @@ class Keeper:
     def load(self, name: str, model: Any, optimiser: Any) -> None:
         """Put a kept state back into model, optimiser and random numbers."""
         state = torch.load(self.states / name, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
+        with torch.no_grad():
+            for name, now in model.named_parameters():
+                if now.requires_grad:
+                    now.copy_(state["model"][name])
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         if state["cuda"]:

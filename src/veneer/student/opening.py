@@ -40,12 +40,11 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def open_model(folder: Path, kind: Any = None, **how: Any) -> PreTrainedModel:
+def open_model(folder: Path, **how: Any) -> PreTrainedModel:
     """The model of a folder, with every weight that its configuration asks for.
 
     Args:
         folder: config.json and weights.
-        kind: an `Auto` class; that of causal language models by default.
         how: for `from_pretrained` (dtype, quantisation).
 
     Raises:
@@ -55,13 +54,12 @@ def open_model(folder: Path, kind: Any = None, **how: Any) -> PreTrainedModel:
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+
+    from veneer.models.encoder_decoder import language_model
 
     _expect_config(folder)
     try:
-        opened: Any = (kind or AutoModelForCausalLM).from_pretrained(
-            folder, output_loading_info=True, **how
-        )
+        opened: Any = language_model(folder, output_loading_info=True, **how)
         model, found = opened
     except SafetensorError as error:
         raise InputError(
