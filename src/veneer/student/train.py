@@ -50,7 +50,7 @@ def train(job: Job) -> None:
     in_order = bool(job.params.get("in_order"))
     made = assembled(job.inputs, dialogues, recipe, seed, in_order, job.means.get("rows"))
     training = made.training
-    training.rows = keeper.first_said("rows", training.rows)
+    training.rows = keeper.first_said("rows", training.rows, anew=job.means.get("rows") is not None)
     runs = runs_of(budgets, recipe, training.data, seed)
     segments = segments_of(runs)
     facts: dict[str, Any] = {
