@@ -59,7 +59,7 @@ def wrapped(
     """
     import torch
 
-    _quiet()
+    quiet()
     from peft import LoraConfig, get_peft_model
 
     names = linear_layers(model)
@@ -160,7 +160,7 @@ def four_bits(precision: str) -> BitsAndBytesConfig:
     import torch
     from transformers import BitsAndBytesConfig
 
-    _quiet()
+    quiet()
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -191,8 +191,8 @@ def steady(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _quiet() -> None:
-    """Keep bitsandbytes, which peft loads where it is installed, from asking for more packages."""
+def quiet() -> None:
+    """Keep bitsandbytes, which peft loads wherever it is, from asking for more packages."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
