@@ -10,7 +10,6 @@ off again is not exact in floating point, and a run saves several students on it
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -59,7 +58,6 @@ def wrapped(
     """
     import torch
 
-    quiet()
     from peft import LoraConfig, get_peft_model
 
     names = linear_layers(model)
@@ -160,7 +158,6 @@ def four_bits(precision: str) -> BitsAndBytesConfig:
     import torch
     from transformers import BitsAndBytesConfig
 
-    quiet()
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -189,11 +186,6 @@ def steady(model: PreTrainedModel) -> PreTrainedModel:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
-
-
-def quiet() -> None:
-    """Keep bitsandbytes, which peft loads wherever it is, from asking for more packages."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _token_rows(model: PreTrainedModel, added: Sequence[int]) -> dict[str, list[int]] | None:

@@ -34,10 +34,9 @@ def load_base(
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
     from transformers.utils import logging
 
-    from veneer.student.adapters import four_bits, quiet, steady
+    from veneer.student.adapters import four_bits, steady
 
     logging.disable_progress_bar()
-    quiet()
     set_seed(seed)
     packed = (
         {"quantization_config": four_bits(recipe.precision)} if recipe.method == "qlora" else {}
