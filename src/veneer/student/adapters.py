@@ -57,7 +57,6 @@ def wrapped(
     tokens are trained too. A target that is no linear layer is an InputError.
     """
     import torch
-
     from peft import LoraConfig, get_peft_model
 
     names = linear_layers(model)
