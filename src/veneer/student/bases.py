@@ -31,19 +31,21 @@ def load_base(
     512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers import AutoTokenizer
     from transformers.utils import logging
 
+    from veneer.models.encoder_decoder import is_encoder_decoder, language_model
     from veneer.student.adapters import four_bits, steady
+    from veneer.student.encoder_decoder import add_line_break
 
     logging.disable_progress_bar()
-    set_seed(seed)
+    torch.manual_seed(seed)  # transformers' set_seed would import peft and all behind it
     packed = (
         {"quantization_config": four_bits(recipe.precision)} if recipe.method == "qlora" else {}
     )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **packed)
+        model = language_model(folder, dtype=torch.float32, **packed)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
@@ -59,6 +61,8 @@ def load_base(
     slow = not torch.cuda.is_available() and precision_of(model, recipe) == "bf16"
     model.set_attn_implementation("eager" if slow and recipe.block <= SHORT else "sdpa")
     added = add_chat_tokens(tokenizer)
+    if is_encoder_decoder(model):
+        added += add_line_break(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = END
     like = {token: list(words) for token, words in recipe.like.items()}

@@ -7,6 +7,7 @@ all; a state is removed only when no place needs it any more.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -40,6 +41,15 @@ class Keeper:
         self.states, self.students = folder / "states", folder / "students"
         for part in (self.states, self.students):
             part.mkdir(parents=True, exist_ok=True)
+
+    def first_said(self, name: str, value: int) -> int:
+        """What was first said to be `name`, in this run or the killed one that it goes on from."""
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            scratch = self.folder / f".{name}.json"
+            scratch.write_text(json.dumps(value), "utf-8")
+            scratch.replace(path)
+        return int(json.loads(path.read_text("utf-8")))
 
     def place(self) -> Place | None:
         """Where an earlier run stopped; None where there was none."""

@@ -25,6 +25,7 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from veneer.errors import InputError
+from veneer.student.isolation import model_inputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -197,13 +198,12 @@ class Predictions:
             return (states if in_one else states[:0], *args[1:])
 
         layers = plain(model).base_model
-        places = {"position_ids": batch["positions"]} if "positions" in batch else {}
         hooks = [
             layers.register_forward_hook(lambda module, args, output: seen.append(type(output))),
             head.register_forward_pre_hook(narrow),
         ]
         try:
-            logits = model(input_ids=batch["ids"], use_cache=False, **places).logits
+            logits = model(**model_inputs(batch)).logits
         finally:
             for hook in hooks:
                 hook.remove()

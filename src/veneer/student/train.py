@@ -1,36 +1,26 @@
-"""Train students: one run, a student for every data amount."""
+"""Train students: one run, a student for every data amount, each with its model card."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from veneer.errors import InputError, nearest
-from veneer.records import Dialogue, content_id, read_rows
-from veneer.steps import Job, versioned
+from veneer.records import Dialogue, read_rows
+from veneer.steps import Job, on_gpu, versioned
+from veneer.student.card import README, About, card, stats_of
 from veneer.student.recipe import Amount, Lora, Recipe
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from veneer.student.loop import Training
-    from veneer.student.losses import Loss
-
-TOKENS_IN_PASS = 1 << 14
-"""Tokens of one forward pass; a larger step accumulates gradients over several passes."""
 
 TRAINED_ON = "trained_on.json"
 """Beside a student's weights: its Amount, so that a measurement knows the true tokens."""
 
 
+@on_gpu
 @versioned(3)
 def train(job: Job) -> None:
     """Step: students of one base, corpus and seed, one for every data amount.
@@ -39,131 +29,75 @@ def train(job: Job) -> None:
         rows); with `distil` in the recipe also `teacher`, the open teacher's folder.
     params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`, optional
         `in_order` (the corpus is in the order in which it is trained on: a mixture's).
-    Writes `tokens-<budget>/` (model and tokenizer, `from_pretrained` loads them), train.json
-    (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
-    (`step`, mean loss per learned token, `rate`).
+    means: `rows` (blocks in a pass), `names` (of `base`, `teacher` and `corpus`, for the card).
+    Writes `tokens-<budget>/` (model, tokenizer and card; `from_pretrained` loads them),
+    train.json (the Amounts with true counts, the recipe, the precision that ran, what the checks
+    found) and loss.jsonl (`step`, mean loss per learned token, `rate`).
     """
+    from veneer.student.assembly import assembled
     from veneer.student.keeping import Keeper
     from veneer.student.loop import train_tree
+    from veneer.student.memory import explained, out_of_memory
     from veneer.student.sweep import cost, runs_of, segments_of
 
     recipe = read_recipe(job.params["recipe"])
     budgets, seed = sorted({int(b) for b in job.params["budgets"]}), int(job.params["seed"])
     if not budgets:
         raise InputError("No data amount is given.", "Give at least one, in tokens.")
-    dialogues = list(read_rows(_corpus(Path(job.inputs["corpus"])), Dialogue))
-    training, tokenizer, packed = prepared(job, recipe, seed, dialogues)
-    runs = runs_of(budgets, recipe, packed, seed)
-    segments = segments_of(runs)
+    corpus = corpus_file(Path(job.inputs["corpus"]))
+    dialogues = list(read_rows(corpus, Dialogue))
     keeper = Keeper(job.scratch)
+    in_order = bool(job.params.get("in_order"))
+    made = assembled(job.inputs, dialogues, recipe, seed, in_order, job.means.get("rows"))
+    training = made.training
+    training.rows = keeper.first_said("rows", training.rows)
+    runs = runs_of(budgets, recipe, training.data, seed)
+    segments = segments_of(runs)
+    facts = {
+        "recipe": recipe.model_dump(mode="json"),
+        "precision": "bf16" if training.half else "fp32",
+        "rows_in_pass": training.rows,
+        "warmup_steps": recipe.warmup(len(runs[0]), len(runs[0])),
+        "steps": cost(segments),
+        "seed": seed,
+        "dialogues": len(dialogues),
+        "blocks": len(training.data),
+        "tail_tokens": training.data.tail,
+        "data": made.facts,
+    }
+    names = job.means.get("names") or {}
+    stats = stats_of(corpus.parent)
 
     def save(amount: Amount, folder: Path) -> None:
-        save_weights(training.model, folder)
-        tokenizer.save_pretrained(folder)
+        made.save(folder)
         seen = json.dumps(amount.model_dump(exclude={"folder"}))
         (folder / TRAINED_ON).write_text(seen + "\n")
+        about = About(
+            amount=amount,
+            recipe=recipe,
+            base=names.get("base") or "",
+            teacher=names.get("teacher") or "",
+            corpus=names.get("corpus") or "",
+            stats=stats,
+            run=facts,
+            sequence_to_sequence=bool(training.model.config.is_encoder_decoder),
+        )
+        (folder / README).write_text(card(about), "utf-8")
 
-    losses = train_tree(training, segments, keeper, save, job.progress)
+    try:
+        losses = train_tree(training, segments, keeper, save, job.progress)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if out_of_memory(error):
+            raise explained(error, made.load, training.rows) from error
+        raise
     for run in runs:
         folder = run.amount.folder
         shutil.copytree(keeper.students / folder, job.out / folder, copy_function=_linked)
     with (job.out / "loss.jsonl").open("w") as out:
         for row in losses:
             out.write(json.dumps(row) + "\n")
-    facts = {
-        "amounts": [run.amount.model_dump() for run in runs],
-        "recipe": recipe.model_dump(mode="json"),
-        "precision": "bf16" if training.half else "fp32",
-        "warmup_steps": recipe.warmup(len(runs[0]), len(runs[0])),
-        "steps": cost(segments),
-        "seed": seed,
-        "dialogues": len(dialogues),
-        "blocks": len(packed),
-        "tail_tokens": packed.tail,
-        "first_batch": content_id(packed.ids[: recipe.batch].tolist()),
-    }
+    facts["amounts"] = [run.amount.model_dump() for run in runs]
     (job.out / "train.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-
-
-def prepared(
-    job: Job, recipe: Recipe, seed: int, dialogues: list[Dialogue]
-) -> tuple[Training, PreTrainedTokenizerBase, Any]:
-    """Base, data, loss and optimiser as the recipe says, ready for the first step."""
-    import torch
-
-    from veneer.student.adapters import wrapped
-    from veneer.student.bases import load_base, parameter_groups, precision_of
-    from veneer.student.loop import Training
-    from veneer.student.optimiser import make_optimiser
-    from veneer.student.packing import pack
-    from veneer.student.regularisers import Pull
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
-    loss = make_loss(recipe, model, tokenizer, job.inputs.get("teacher"), device)
-    if recipe.method != "full":
-        rows: Any = tokenizer.convert_tokens_to_ids(added)
-        model = wrapped(model, recipe.lora, rows, seed)  # type: ignore[assignment]
-    packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
-    model.to(device)  # type: ignore[arg-type]
-    held: list[Callable[[float], None]] = []
-    if recipe.pull:
-        held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)
-    training = Training(
-        model=model,
-        optimiser=make_optimiser(parameter_groups(model, tokenizer, recipe, added), recipe),
-        data=packed,
-        recipe=recipe,
-        loss=loss,
-        rows=blocks_in_pass(recipe),
-        half=precision_of(model, recipe) == "bf16",
-        device=device,
-        after_step=held,
-    )
-    return training, tokenizer, packed
-
-
-def make_loss(
-    recipe: Recipe,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    teacher: str | Path | None,
-    device: torch.device,
-) -> Loss:
-    """Imitation with what the recipe adds to it; `model` is the base as training starts."""
-    from veneer.student.losses import distilled, imitation_loss, kl_to, same_tokens
-
-    if recipe.kl and recipe.distil:
-        raise InputError(
-            "kl holds the student to the base and distil to the teacher.",
-            "Give the recipe one of the two.",
-        )
-    if recipe.kl:
-        return kl_to(deepcopy(model).to(device), recipe.kl)  # type: ignore[arg-type]
-    if recipe.distil is None:
-        return imitation_loss
-    if teacher is None:
-        raise InputError(
-            "recipe.distil learns the teacher's distribution, which only an open teacher shows.",
-            "Name a teacher by hf:… or pocket:…, or leave distil out of the recipe.",
-        )
-    from veneer.student.bases import load_teacher
-
-    open_teacher, its_tokenizer = load_teacher(Path(teacher))
-    tokens = same_tokens(its_tokenizer, tokenizer)
-    how = recipe.distil
-    return distilled(open_teacher.to(device), how.weight, how.temperature, tokens)  # type: ignore[arg-type]
-
-
-def save_weights(model: Any, folder: Path) -> None:
-    """A student's weights as plain `from_pretrained` loads them, and its adapter if it has one."""
-    from veneer.student.adapters import merged, save_adapter
-
-    if not hasattr(model, "peft_config"):
-        model.save_pretrained(folder)
-        return
-    merged(model).save_pretrained(folder)
-    save_adapter(model, folder)
 
 
 def read_recipe(fields: Recipe | dict[str, Any] | str) -> Recipe:
@@ -184,10 +118,12 @@ def read_recipe(fields: Recipe | dict[str, Any] | str) -> Recipe:
         ) from error
 
 
-def blocks_in_pass(recipe: Recipe) -> int:
-    """Blocks of one forward pass: the most that divide the batch and stay in TOKENS_IN_PASS."""
-    fits = [n for n in range(1, recipe.batch + 1) if n * recipe.block <= TOKENS_IN_PASS]
-    return max((n for n in fits if recipe.batch % n == 0), default=1)
+def corpus_file(given: Path) -> Path:
+    """The corpus.jsonl that a file or folder means; none is an InputError."""
+    path = given / "corpus.jsonl" if given.is_dir() else given
+    if not path.is_file():
+        raise InputError(f"{given} has no corpus.jsonl.", "Give the folder that curating wrote.")
+    return path
 
 
 def _linked(source: str, target: str) -> None:
@@ -196,10 +132,3 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _corpus(given: Path) -> Path:
-    path = given / "corpus.jsonl" if given.is_dir() else given
-    if not path.is_file():
-        raise InputError(f"{given} has no corpus.jsonl.", "Give the folder that curating wrote.")
-    return path
