@@ -17,7 +17,7 @@ from veneer.steps import Job, RunFolder, Step, on_gpu, run_steps
 from veneer.steps.attempt import Task
 from veneer.steps.folder import new_partial
 from veneer.steps.nodes import here, inspection
-from veneer.steps.on_ray import ATTEMPTS, _attempt, _connect, on_ray
+from veneer.steps.on_ray import ATTEMPTS, _attempt, _connect, _way_in, on_ray
 
 ray = pytest.importorskip("ray")
 TINY = Path(__file__).parent.parent / "tiny.yaml"
@@ -222,6 +222,12 @@ def test_no_cluster_and_no_ray_are_told(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(InputError, match=r"No Ray cluster could be joined at 127\.0\.0\.1:1: "):
         _connect("127.0.0.1:1", None)
+    refused = ConnectionError("Failed to connect")
+    refused.__cause__ = RuntimeError(
+        "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
+    )
+    assert "RAY_AUTH_MODE=token" in _way_in(refused)
+    assert "RAY_AUTH_MODE=token" in _way_in(ray.exceptions.AuthenticationError("no token"))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install \"veneer\[ray\]\""):
         run_steps([graph()[0]], folder, place=on_ray(folder))

@@ -116,13 +116,27 @@ def _connect(address: str | None, workers: int | None) -> None:
         if host:  # Ray itself would wait for minutes
             socket.create_connection((host, int(port)), REACHABLE_SECONDS).close()
         ray.init(address=address, **quiet)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"No Ray cluster could be joined at {address}: {first}",
-            "Start one (ray start --head) and give its address, or leave --ray-address and "
-            "RAY_ADDRESS out for a cluster of this machine alone.",
+            f"No Ray cluster could be joined at {address}: {first}", _way_in(error)
         ) from error
+
+
+def _way_in(error: BaseException) -> str:
+    """What to do about a cluster that could not be joined."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if "AuthenticationError" in f"{type(chain).__name__}: {chain}":
+            return (
+                "The cluster asks for its token: set RAY_AUTH_MODE=token, and have the token in "
+                "~/.ray/auth_token or where RAY_AUTH_TOKEN_PATH says."
+            )
+        chain = chain.__cause__
+    return (
+        "Start one (ray start --head) and give its address, or leave --ray-address and "
+        "RAY_ADDRESS out for a cluster of this machine alone."
+    )
 
 
 # ---- the driver's side ------------------------------------------------------------------------
