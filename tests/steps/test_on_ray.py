@@ -168,6 +168,22 @@ def test_a_mistake_in_a_step_is_told_as_locally_and_not_tried_again(joined, tmp_
     assert len(list(folder.steps.glob(".partial-*"))) == 1
 
 
+def test_an_interrupt_ends_the_tasks_also_where_ray_goes_on(joined, tmp_path):
+    folder, mark = RunFolder(tmp_path / "run"), tmp_path / "mark"
+
+    def interrupt(event):
+        if event.kind == "start":
+            while not mark.exists():
+                time.sleep(0.05)
+            assert _tasks("waits")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_on_ray([Step("waits", linger_once, {"mark": str(mark)})], folder, watch=interrupt)
+    assert ray.is_initialized()
+    _gone("waits")
+
+
 def test_a_run_folder_that_nodes_do_not_see_is_refused_at_once(joined, tmp_path, monkeypatch):
     """A path that means another folder in every process stands for storage that is not shared."""
     monkeypatch.chdir(tmp_path)
@@ -251,10 +267,7 @@ def test_ctrl_c_ends_the_tasks_and_says_that_the_run_can_go_on(cluster, tmp_path
     assert process.returncode == 130, err
     assert "what was done is kept" in err
     assert "Traceback" not in err
-    deadline = time.monotonic() + 20
-    while _tasks() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _tasks()
+    _gone("world-s0")
 
 
 def test_the_cluster_configurations_are_what_ray_up_takes():
@@ -273,12 +286,19 @@ def test_the_cluster_configurations_are_what_ray_up_takes():
     assert cloud["available_node_types"]["gpu"]["min_workers"] == 1
 
 
-def _tasks():
-    """Processes that do a step of the study: Ray names them after their task."""
+def _gone(name):
+    deadline = time.monotonic() + 20
+    while _tasks(name) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _tasks(name)
+
+
+def _tasks(name):
+    """Processes that do a step of that name: Ray names them after their tasks."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found += [path] if path.read_bytes().startswith(b"ray::world-") else []
+            found += [path] if path.read_bytes().startswith(b"ray::" + name.encode()) else []
         except OSError:
             continue
     return found
