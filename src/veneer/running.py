@@ -14,6 +14,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from veneer import __version__
+from veneer.cards import measured_cards
 from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
 from veneer.models.opening import account_of
@@ -22,7 +23,7 @@ from veneer.records import CorpusFacts, Findings
 from veneer.report import build
 from veneer.report.summary import summary
 from veneer.spec import Study, load_study, parse_study
-from veneer.steps import Event, RunFolder, Step, in_order, run_steps
+from veneer.steps import Event, RunFolder, Step, in_order, run_steps, told_when_full
 from veneer.steps.on_ray import on_ray
 from veneer.study import graph
 
@@ -58,7 +59,7 @@ def run_study(
     root = out or Path("runs") / study.name
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
-    with folder.locked():
+    with told_when_full(root), folder.locked():
         folder.claim(
             "study",
             study.model_dump(mode="json", by_alias=True),
@@ -81,6 +82,7 @@ def run_study(
             folder.publish(name, folder.output(goal) / name)
         about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
         folder.publish("provenance.json", about + "\n")
+        measured_cards(folder, goal, study)
         build(root)
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
 

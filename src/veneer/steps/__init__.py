@@ -10,6 +10,7 @@ from veneer.steps.folder import RunFolder
 from veneer.steps.graph import Job, Part, SourceFile, Step, in_order, on_gpu, versioned
 from veneer.steps.identity import encode, fingerprint
 from veneer.steps.runner import Event, run_steps
+from veneer.steps.space import disk_full, no_space, told_when_full, whole
 
 __all__ = [
     "Event",
@@ -18,10 +19,14 @@ __all__ = [
     "RunFolder",
     "SourceFile",
     "Step",
+    "disk_full",
     "encode",
     "fingerprint",
     "in_order",
+    "no_space",
     "on_gpu",
     "run_steps",
+    "told_when_full",
     "versioned",
+    "whole",
 ]

@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 from veneer.errors import RunFolderError
 from veneer.records import SCHEMA_VERSION
 from veneer.steps.graph import Part, SourceFile, Step
+from veneer.steps.space import whole
 
 PARTIAL = ".partial-"
 SCRATCH = ".scratch-"
@@ -193,12 +194,11 @@ class RunFolder:
 
     def publish(self, name: str, content: str | Path) -> None:
         """Put a result at the top of the folder, whole or not at all."""
-        scratch = self.root / f"{PARTIAL}{name}"
-        if isinstance(content, Path):
-            shutil.copyfile(content, scratch)
-        else:
-            scratch.write_text(content, "utf-8")
-        scratch.replace(self.root / name)
+        with whole(self.root / name, self.root / f"{PARTIAL}{name}") as scratch:
+            if isinstance(content, Path):
+                shutil.copyfile(content, scratch)
+            else:
+                scratch.write_text(content, "utf-8")
 
 
 def new_partial(steps: Path, name: str) -> Path:

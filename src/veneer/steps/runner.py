@@ -17,6 +17,7 @@ from veneer.steps.attempt import Place, Task
 from veneer.steps.folder import RunFolder
 from veneer.steps.graph import Step, in_order
 from veneer.steps.processes import processes
+from veneer.steps.space import disk_full, no_space
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def run_steps(
                     if isinstance(error, BrokenProcessPool):
                         waiting.clear()
     if failures:
-        raise _failure(failures)
+        raise _failure(failures, folder.root)
 
 
 def _task(step: Step, folder: RunFolder) -> Task:
@@ -118,11 +119,13 @@ def _task(step: Step, folder: RunFolder) -> Task:
     )
 
 
-def _failure(failures: list[tuple[Step, BaseException]]) -> VeneerError:
+def _failure(failures: list[tuple[Step, BaseException]], folder: Path) -> VeneerError:
     step, error = failures[0]
     more = f" ({len(failures) - 1} more steps failed)" if len(failures) > 1 else ""
     if isinstance(error, VeneerError):
         return type(error)(f"Step {step.name}: {error.message}{more}", error.hint)
+    if disk_full(error):
+        return no_space(error, folder, f"Step {step.name} failed: ")
     if isinstance(error, BrokenProcessPool):
         why = "its process was killed (out of memory, perhaps)"
     else:
