@@ -1,5 +1,6 @@
 """A two-node cluster on one machine: the same bytes as local processes, and what it survives."""
 
+import errno
 import os
 import pickle
 import signal
@@ -218,14 +219,37 @@ def test_a_node_without_the_same_packages_says_so(tmp_path):
     assert b"does not have veneer; this machine has 1." in done.stdout
 
 
-def test_a_step_that_is_killed_again_and_again_is_given_up(tmp_path):
-    """Ray repeats without end what it kills for want of memory; attempts are counted here."""
-    seen = tmp_path / "run" / "steps" / "seen"
+def fill_up(job: Job):
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise RuntimeError("The file could not be saved.") from error
+
+
+def task_of(step, root):
+    """A step as a node is given it, and the folder by which it knows the run folder."""
+    seen = root / "steps" / "seen"
     (seen / "nodes").mkdir(parents=True)
     (seen / "token").write_text("seen")
-    step = Step("hungry", write_number, {"n": 1})
-    places = (tmp_path / "run" / "steps", tmp_path / "scratch")
-    task = Task("hungry", step.folder, step.fingerprint, step.work, step.params, {}, {}, *places)
+    places = (root / "steps", root / "scratch")
+    task = Task(step.name, step.folder, step.fingerprint, step.work, step.params, {}, {}, *places)
+    return task, seen
+
+
+def test_a_full_disk_is_told_as_locally(tmp_path):
+    class Nobody:
+        class put:
+            remote = staticmethod(lambda message: None)
+
+    task, seen = task_of(Step("fills", fill_up), tmp_path / "run")
+    path, error = _attempt(task, str(seen), here(), Nobody)
+    assert path is None
+    assert f"No space is left on the disk of {tmp_path / 'run'}" in error.message
+
+
+def test_a_step_that_is_killed_again_and_again_is_given_up(tmp_path):
+    """Ray repeats without end what it kills for want of memory; attempts are counted here."""
+    task, seen = task_of(Step("hungry", write_number, {"n": 1}), tmp_path / "run")
     for _ in range(ATTEMPTS):
         new_partial(task.steps, task.folder)
     path, error = _attempt(task, str(seen), here(), None)

@@ -36,6 +36,7 @@ from veneer.steps.attempt import (
 from veneer.steps.folder import PARTIAL, RunFolder, attempts
 from veneer.steps.nodes import SEEN_SECONDS, check_nodes, here, inspection, unfit
 from veneer.steps.processes import processes
+from veneer.steps.space import disk_full, no_space
 
 ATTEMPTS = 4
 """Times a step is begun before its kills are taken for its own fault (too little memory, say)."""
@@ -324,6 +325,8 @@ def _attempt(
         mailbox.put.remote(Message(task.fingerprint, 0.0))
         return attempt(task, mailbox.put.remote, BETWEEN_MESSAGES), None
     except Exception as error:
+        if disk_full(error):  # what the error came from would be lost on the way
+            return None, no_space(error, task.steps.parent)
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:
