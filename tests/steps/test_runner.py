@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from veneer.errors import InputError, RunFolderError, StepFailed
-from veneer.steps import RunFolder, SourceFile, Step, run_steps
+from veneer.steps import Job, RunFolder, SourceFile, Step, run_steps
 from veneer.steps.graph import versioned
 
 
@@ -40,6 +40,17 @@ def die(job):
 def linger(job):
     Path(job.params["mark"]).write_text("started")
     time.sleep(60)
+
+
+def count_up(job):
+    """Die after each count but the third; the count is kept in the scratch folder."""
+    job.scratch.mkdir(exist_ok=True)
+    kept = job.scratch / "count"
+    count = int(kept.read_text()) + 1 if kept.exists() else 1
+    kept.write_text(str(count))
+    if count < 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    (job.out / "n").write_text(str(count))
 
 
 def graph():
@@ -124,6 +135,27 @@ def test_a_killed_worker_is_reported(tmp_path):
         run_steps([Step("dies", die)], RunFolder(tmp_path / "run"), workers=1)
 
 
+def test_scratch_outlives_kills_until_the_step_is_done(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    step = Step("counts", count_up)
+    for _ in range(2):
+        with pytest.raises(StepFailed, match="its process was killed"):
+            run_steps([step], folder, workers=1)
+    assert (folder.scratch(step) / "count").read_text() == "2"
+    run_steps([step], folder, workers=1)
+    assert (folder.output(step) / "n").read_text() == "3"
+    assert sorted(folder.steps.iterdir()) == [folder.output(step)]
+    folder.scratch(step).mkdir()  # as a node leaves it that was believed dead
+    (folder.steps / ".scratch-0123456789ab").mkdir()
+    folder.clean()
+    assert [p.name for p in folder.steps.glob(".*")] == [".scratch-0123456789ab"]
+
+
+def test_scratch_stands_beside_the_output_where_nothing_else_is_said(tmp_path):
+    assert Job(tmp_path / "out", {}, {}).scratch == tmp_path / ".scratch-out"
+    assert Job(tmp_path / "out", {}, {}, scratch=tmp_path / "s").scratch == tmp_path / "s"
+
+
 def test_outputs_of_shared_steps_are_recalled_from_the_cache(tmp_path):
     step = Step("one", write_number, {"n": 1}, shared=True)
     run_steps([step], RunFolder(tmp_path / "first", tmp_path / "cache"))
@@ -168,7 +200,7 @@ def test_workers_die_with_a_killed_parent_and_the_rerun_starts_clean(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from test_runner import linger\n"
-        "from veneer.steps import RunFolder, Step, run_steps\n"
+        "from veneer.steps import Job, RunFolder, Step, run_steps\n"
         "if __name__ == '__main__':\n"
         "    run_steps([Step('slow', linger, {'mark': sys.argv[2]})], RunFolder(Path(sys.argv[3])), 1)\n"
     )

@@ -9,7 +9,7 @@ from veneer.errors import InputError
 from veneer.models.chat import add_chat_tokens, render
 from veneer.records import Dialogue, Message
 from veneer.student.packing import encode, ordered, pack
-from veneer.student.recipe import Recipe, rate_factor, steps_of
+from veneer.student.recipe import Recipe, rate_factors, steps_of
 
 SENTENCE = "the cat dog bird sat ran flew on under over mat log sky who where what is a . ?"
 WORDS = SENTENCE.split()
@@ -89,12 +89,13 @@ def test_seeds_give_other_orders(talk):
     assert [d.messages for d in ordered(told, 0)] == [d.messages for d in ordered(said, 0)]
 
 
-def test_smaller_amounts_are_prefixes_as_arrow(chat_tokenizer, talk):
+def test_batches_are_rows_of_the_blocks(chat_tokenizer, talk):
     packed = pack(talk(60), chat_tokenizer, 16, 0)
-    small, large = packed.dataset(4), packed.dataset()
-    assert small.column_names == ["input_ids", "labels"]
-    assert len(large) == len(packed) > 4
-    assert small["input_ids"][:] == large["input_ids"][:4] == packed.ids[:4].tolist()
+    batch = packed.batch(slice(2, 4))
+    assert batch["ids"].tolist() == packed.ids[2:4].tolist()
+    assert batch["labels"].tolist() == packed.labels[2:4].tolist()
+    assert packed.seen(slice(2, 4)) == 32
+    assert packed.learned() == sum(packed.learned(slice(i, i + 1)) for i in range(len(packed)))
 
 
 def test_packing_agrees_with_rendering_one_by_one(chat_tokenizer, talk):
@@ -133,17 +134,16 @@ def test_the_papers_schedule():
     assert recipe.tokens_per_step == 65_536
     assert steps_of(300_000, recipe, 10_000) == 5
     assert steps_of(20_000_000, recipe, 10_000) == 305
-    warmup = recipe.warmup(smallest=5)
-    rates = [2e-3 * rate_factor(step, warmup, "faithful") for step in range(1002)]
-    assert rates[:2] == [0.0, pytest.approx(2e-6)]
+    rates = 2e-3 * rate_factors(recipe, 1002, smallest=5)
+    assert rates[:2].tolist() == [0.0, pytest.approx(2e-6)]
     assert np.allclose(np.diff(rates[:1001]), 2e-6)
-    assert rates[1000:] == [2e-3, 2e-3]
+    assert rates[1000:].tolist() == [2e-3, 2e-3]
 
 
 def test_the_matched_schedule_is_a_share_of_the_smallest_run():
     recipe = Recipe(schedule="matched", warmup_share=0.2)
-    assert [recipe.warmup(smallest) for smallest in (4, 5, 14, 100)] == [0, 1, 2, 20]
-    assert [rate_factor(step, 2, "matched") for step in range(4)] == pytest.approx(
-        [1 / 3, 2 / 3, 1, 1]
-    )
-    assert rate_factor(0, 0, "matched") == rate_factor(0, 0, "faithful") == 1.0
+    assert [recipe.warmup(400, smallest) for smallest in (4, 5, 14, 100)] == [0, 1, 2, 20]
+    assert rate_factors(recipe, 4, 10).tolist() == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    assert rate_factors(recipe, 3, 4).tolist() == [1, 1, 1]
+    own = Recipe(warmup_steps=None, warmup_share=0.5)
+    assert rate_factors(own, 4, smallest=2).tolist() == [0, 0.5, 1, 1]

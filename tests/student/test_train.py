@@ -1,12 +1,19 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from veneer.errors import InputError, StepFailed
+from veneer.steps import Job
 
-RECIPE = {"block": 16, "batch": 2, "learning_rate": 1e-2, "schedule": "matched", "like": {}}
+RECIPE = {
+    "block": 16,
+    "batch": 2,
+    "learning_rate": 1e-2,
+    "schedule": "matched",
+    "optimiser": "adamw",
+    "like": {},
+}
 
 
 def run(out: Path, base, corpus, budgets, seed=0, **recipe):
@@ -15,14 +22,8 @@ def run(out: Path, base, corpus, budgets, seed=0, **recipe):
     out.mkdir(parents=True)
     told = []
     params = {"recipe": RECIPE | recipe, "budgets": budgets, "seed": seed}
-    train(
-        SimpleNamespace(
-            out=out,
-            params=params,
-            inputs={"base": base, "corpus": corpus},
-            progress=lambda done, total, note="": told.append((done, total)),
-        )
-    )
+    inputs = {"base": base, "corpus": corpus}
+    train(Job(out, params, inputs, lambda done, total, note="": told.append((done, total))))
     return json.loads((out / "train.json").read_text()), told
 
 
@@ -44,20 +45,18 @@ def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus, capfd)
     assert "%|" not in said.err
 
 
-@pytest.mark.parametrize(("passes", "in_memory"), [(1, True), (2, True), (2, False)])
-def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes, in_memory):
+@pytest.mark.parametrize("passes", [1, 2])
+def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes):
     """The same training written by hand: HF's own loss, torch's AdamW, no trainer."""
     import torch
 
     from veneer.records import Dialogue, read_rows
     from veneer.student import train
+    from veneer.student.bases import load_base
     from veneer.student.packing import pack
     from veneer.student.recipe import Recipe
-    from veneer.student.train import load_base
 
     monkeypatch.setattr(train, "TOKENS_IN_PASS", 32 // passes)
-    if not in_memory:
-        monkeypatch.setattr(train, "LOGITS_IN_MEMORY", 0)
     recipe = Recipe(**RECIPE)
     assert train.blocks_in_pass(recipe) == 2 // passes
     run(tmp_path / "run", base, corpus, [192], weight_decay=0.1)
@@ -112,8 +111,8 @@ def test_frozen_embeddings_move_only_for_new_tokens(tmp_path, base, corpus):
     import torch
     from safetensors.torch import load_file
 
+    from veneer.student.bases import load_base
     from veneer.student.recipe import Recipe
-    from veneer.student.train import load_base
 
     run(tmp_path / "run", base, corpus, [320], freeze_embeddings=True, weight_decay=0.1)
     before = load_base(base, Recipe(**RECIPE), 0)[0].get_input_embeddings().weight
@@ -167,7 +166,7 @@ def test_the_loss_equals_each_familys_own(family):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from veneer.student.train import masked_loss
+    from veneer.student.losses import imitation_loss
 
     sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "head_dim": 8}
     sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 24}
@@ -182,7 +181,7 @@ def test_the_loss_equals_each_familys_own(family):
     ids = torch.randint(1, 40, (3, 12))
     labels = torch.where(torch.rand(ids.shape) < 0.5, ids, -100)
     expected = model(input_ids=ids, labels=labels).loss
-    ours = masked_loss(model, ids, labels, None)
+    ours = imitation_loss(model, {"ids": ids, "labels": labels}) / (labels[:, 1:] != -100).sum()
     assert ours.item() == pytest.approx(expected.item(), rel=1e-6)
     grads = [torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, expected)]
     for mine, theirs in zip(*grads, strict=True):

@@ -18,6 +18,7 @@ from veneer.records import SCHEMA_VERSION
 from veneer.steps.graph import Part, SourceFile, Step
 
 PARTIAL = ".partial-"
+SCRATCH = ".scratch-"
 
 
 class RunFolder:
@@ -142,8 +143,13 @@ class RunFolder:
         text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
         (partial / "step.json").write_text(text, "utf-8")
         partial.rename(self.steps / step.folder)
+        shutil.rmtree(self.scratch(step), ignore_errors=True)
         if step.shared and self.cache is not None:
             self._remember(step)
+
+    def scratch(self, step: Step) -> Path:
+        """Where a step may keep checkpoints until it is done; the step makes it."""
+        return self.steps / f"{SCRATCH}{step.fingerprint}"
 
     def recall(self, step: Step) -> bool:
         """Take a shared step's output from the cache; False when it is not there."""
@@ -170,10 +176,17 @@ class RunFolder:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def clean(self) -> None:
-        """Remove what a killed run left half-done. Only under the lock."""
+        """Remove what a killed run left half-done, but no checkpoints. Only under the lock.
+
+        The scratch folder of a step that is done goes; of one that is not, it stays.
+        """
         self.steps.mkdir(parents=True, exist_ok=True)
         for left in self.steps.glob(f"{PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)
+        for left in self.steps.glob(f"{SCRATCH}*"):
+            fingerprint = left.name.removeprefix(SCRATCH)
+            if any(self.steps.glob(f"[!.]*-{fingerprint}/step.json")):
+                shutil.rmtree(left, ignore_errors=True)
 
     # -- results ----------------------------------------------------------------------------
 

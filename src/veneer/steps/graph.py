@@ -21,6 +21,11 @@ class Job:
     `params` decide the result; `inputs` are the output folders (or files) of the steps it
     rests on; `progress(done, total, note)` may be called often. `means` say how the result is
     reached (a key's name, a budget), never what it is.
+
+    `scratch` is a folder for checkpoints. It is not there until the work makes it; it outlives
+    a failure, a kill and a retry of the same step, and goes when the step is done. A node that
+    is believed dead may still write to it beside its successor: put each checkpoint there whole,
+    by a rename, and trust none that is not. By default it stands beside `out`.
     """
 
     out: Path
@@ -28,6 +33,11 @@ class Job:
     inputs: Mapping[str, Path]
     progress: Callable[..., None] = lambda done, total, note="": None
     means: Mapping[str, Any] = field(default_factory=dict)
+    scratch: Path = Path()
+
+    def __post_init__(self) -> None:
+        if self.scratch == Path():
+            object.__setattr__(self, "scratch", self.out.with_name(f".scratch-{self.out.name}"))
 
 
 @dataclass(frozen=True)

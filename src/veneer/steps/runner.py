@@ -72,7 +72,8 @@ def run_steps(
                     continue
                 paths = {name: folder.resolve(source) for name, source in step.inputs.items()}
                 job = (step.work, folder.partial(step), dict(step.params), paths, dict(step.means))
-                running[submit(_work, *job, step.fingerprint)] = step
+                scratch = folder.scratch(step)
+                running[submit(_work, *job, scratch, step.fingerprint)] = step
                 started[step.fingerprint] = time.monotonic()
                 clock.tell("start", step, 0.0)
             if not running:
@@ -232,6 +233,7 @@ def _work(
     params: dict[str, Any],
     inputs: dict[str, Path],
     means: dict[str, Any],
+    scratch: Path,
     fingerprint: str,
 ) -> None:
     last = 0.0
@@ -243,7 +245,7 @@ def _work(
             last = now
             _outbox.put((fingerprint, min(done / total, 1.0) if total else 0.0, note))
 
-    work(Job(out, params, inputs, progress, means))
+    work(Job(out, params, inputs, progress, means, scratch))
 
 
 def _drain(inbox: Any) -> list[tuple[str, float, str]]:

@@ -24,7 +24,6 @@ from veneer.models.chat import Rendered, render_many
 from veneer.records import Dialogue, content_id
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
@@ -46,18 +45,20 @@ class Packed:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def dataset(self, blocks: int | None = None) -> Dataset:
-        """The first `blocks` blocks (all by default) as Arrow, columns input_ids and labels."""
-        from datasets import Dataset
+    def batch(self, rows: slice) -> dict[str, np.ndarray]:
+        """`ids` and `labels` of some blocks, (blocks, block)."""
+        return {"ids": self.ids[rows], "labels": self.labels[rows]}
 
-        return Dataset.from_dict({"input_ids": self.ids[:blocks], "labels": self.labels[:blocks]})
+    def seen(self, rows: slice) -> int:
+        """Tokens in some blocks."""
+        return int(self.ids[rows].size)
 
-    def learned(self, blocks: int | None = None) -> int:
-        """Tokens with a loss in the first `blocks` blocks.
+    def learned(self, rows: slice = slice(None)) -> int:
+        """Tokens with a loss in some blocks.
 
         A block's first token follows nothing within the block, so it is never predicted.
         """
-        return int((self.labels[:blocks, 1:] != IGNORED).sum())
+        return int((self.labels[rows, 1:] != IGNORED).sum())
 
 
 def is_plain(dialogue: Dialogue) -> bool:
