@@ -77,7 +77,8 @@ def launch(
     threads = max(1, _cores() // devices)
     agent = [*command, "agent", str(os.getpid()), str(threads), str(folder)]
     ranks = ["--module", "veneer.student.launch", "rank", str(about)]
-    environment = dict(os.environ)
+    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    # ^ a store that outlives a restart gives new processes the addresses of dead ones
     if nodes == 1 and sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
