@@ -19,6 +19,7 @@ COMMANDS = (
     "synthesize",
     "curate",
     "nearest",
+    "train",
     "run",
     "audit",
     "status",

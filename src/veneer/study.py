@@ -29,6 +29,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
+DEVICES = ("devices", "nodes", "tensor_parallel", "rendezvous")
 AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 
@@ -107,9 +108,10 @@ class Trial:
             return Voice(inputs={"model": self.model(given)})
         teacher, budget = self.study.teacher, self.study.budget
         spending = {"usd": budget.usd, "tokens": budget.tokens}
+        reached = {name: how for name, how in self.means.items() if name not in DEVICES}
         return Voice(
             params={"endpoint": {"model": ref.name, "base_url": teacher.base_url}},
-            means={"key": teacher.key, **spending, **self.means},
+            means={"key": teacher.key, **spending, **reached},
         )
 
     # ---- imitation data -------------------------------------------------------------
@@ -226,15 +228,21 @@ class Trial:
 
     def trained(self, base: str, corpus: str) -> Step:
         """One run of a base over a corpus; it leaves the student of every token amount."""
+        recipe = self.study.recipe_of(corpus)
         params: dict[str, Any] = {
-            "recipe": self.study.recipe_of(corpus),
+            "recipe": recipe,
             "budgets": list(self.study.amounts_of(corpus)),
             "seed": self.seed,
         }
         if self.study.corpora[corpus].mix:
             params["in_order"] = True
         inputs = {"base": self.model(self.study.bases[base]), "corpus": self.mixed(corpus)}
-        return Step(f"trained-{base}-{corpus}-s{self.seed}", train, params, inputs, seconds=8)
+        if recipe.distil:
+            inputs["teacher"] = self.model(self.study.teacher.model)
+        means: dict[str, Any] = {name: self.means.get(name) for name in DEVICES}
+        means["names"] = {"base": self.study.bases[base], "teacher": self.study.teacher.model}
+        label = f"trained-{base}-{corpus}-s{self.seed}"
+        return Step(label, train, params, inputs, seconds=8, means=means)
 
     # ---- measuring --------------------------------------------------------------------
 

@@ -155,7 +155,7 @@ class Corpus(Curation, Strict):
     kind: Literal["broad", "local"] | None = None
     task: Measure | None = None
     tokens: tuple[Tokens, ...] | None = None
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: str | dict[str, Any] = Field(default_factory=dict)
     dedup: Dedup | None = None  # type: ignore[assignment]
     sameness: Sameness = "folded"
     decontaminate: Decontamination = Decontamination(bleu=None)

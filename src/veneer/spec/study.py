@@ -10,7 +10,7 @@ from veneer.errors import nearest
 from veneer.models.resolve import parse_model
 from veneer.pocket.scale import PocketScale, pocket_scale
 from veneer.spec.parts import MEASURES, Budget, Corpus, Measure, NamedTeacher, Strict, Tokens
-from veneer.student.recipe import Recipe
+from veneer.student.recipe import Recipe, unfolded
 
 
 def _named_scale(value: Any) -> Any:
@@ -20,6 +20,8 @@ def _named_scale(value: Any) -> Any:
 Scale = Annotated[
     PocketScale, BeforeValidator(_named_scale, json_schema_input_type=str | PocketScale)
 ]
+
+NamedRecipe = Annotated[Recipe, BeforeValidator(unfolded, json_schema_input_type=str | Recipe)]
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "nq": ("nq.jsonl", "nq_shots.jsonl"),
@@ -47,7 +49,7 @@ class Study(Strict):
     corpora: dict[str, Corpus] = Field(min_length=1)
     tokens: tuple[Tokens, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    recipe: Recipe = Recipe()
+    recipe: NamedRecipe = Recipe()
     measures: tuple[Measure, ...] = Field(default=MEASURES, min_length=1)
     answer_tokens: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     evaluation: str
@@ -81,7 +83,11 @@ class Study(Strict):
                 if part not in self.corpora or self.corpora[part].mix:
                     known = [n for n, c in self.corpora.items() if not c.mix]
                     raise ValueError(f"corpus {name} mixes {part!r}. {nearest(part, known)}")
-            self.recipe_of(name)
+            if self.recipe_of(name).distil and teacher.scheme == "openai":
+                raise ValueError(
+                    f"corpus {name} distils {self.teacher.model}, whose distribution no endpoint "
+                    "gives; distil from hf: or pocket: teachers"
+                )
         if self.is_pocket and self.pocket is None:
             raise ValueError("a study that uses pocket: parts needs the key pocket (full or tiny)")
         for given in [self.teacher.model, *self.bases.values()]:
@@ -98,7 +104,7 @@ class Study(Strict):
 
     def recipe_of(self, corpus: str) -> Recipe:
         """The study's recipe with what the corpus changes in it."""
-        changes = self.corpora[corpus].recipe
+        changes = unfolded(self.corpora[corpus].recipe)
         return Recipe.model_validate({**self.recipe.model_dump(), **changes})
 
     def amounts_of(self, corpus: str) -> tuple[int, ...]:

@@ -71,6 +71,7 @@ class Recipe(Record):
         not know are ignored. The tokenizer's own end-of-text token always joins `<|end|>`.
     """
 
+    preset: str | None = Field(None, exclude=True)
     block: int = Field(2048, ge=8)
     batch: int = Field(32, ge=1)
     epochs: int = Field(1, ge=1)

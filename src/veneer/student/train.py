@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from veneer.errors import InputError
+from veneer.errors import InputError, nearest
 from veneer.records import Dialogue, content_id, read_rows
 from veneer.steps import Job, versioned
-from veneer.student.recipe import Amount, Recipe
+from veneer.student.recipe import Amount, Lora, Recipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -110,15 +110,21 @@ def prepared(
     return training, tokenizer, packed
 
 
-def read_recipe(fields: Recipe | dict[str, Any]) -> Recipe:
-    """A Recipe from a study's fields; a wrong one is named."""
+def read_recipe(fields: Recipe | dict[str, Any] | str) -> Recipe:
+    """A Recipe from a study's fields or a preset's name; what is wrong with them is named."""
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        known = Lora.model_fields if name.startswith("lora.") else Recipe.model_fields
+        if first["type"] == "extra_forbidden":
+            hint = nearest(str(first["loc"][-1]), known)
+            raise InputError(f"A recipe has no key {name!r}.", hint) from error
+        reason = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"recipe.{name}: {first['msg']}.", f"Known fields: {', '.join(Recipe.model_fields)}."
+            f"recipe.{name}: {first['input']!r} was given. {reason}.",
+            "Recipes are explained in docs/training.md.",
         ) from error
 
 

@@ -1,0 +1,193 @@
+"""`veneer train`: the students of one base and one corpus, without a study around them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+
+from veneer.errors import InputError, Interrupted
+from veneer.models.resolve import fetch_model, local_folder, parse_model
+from veneer.progress import counted
+from veneer.records import Dialogue, read_rows
+from veneer.spec.parts import parse_tokens
+from veneer.steps import Job, RunFolder, SourceFile, encode
+from veneer.student.recipe import Recipe, unfolded
+from veneer.student.train import read_recipe, train
+
+WORK, SCRATCH, BASE = ".partial", ".scratch", ".base"
+
+
+def recipe_from(name: str | None, changes: Sequence[str]) -> Recipe:
+    """The recipe of `--recipe` (a preset, or a YAML file of recipe keys) and `--set KEY=VALUE`."""
+    fields: dict[str, Any] = {}
+    if name and Path(name).suffix in (".yaml", ".yml"):
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist.", "Check the path of --recipe.")
+        try:
+            found = yaml.safe_load(path.read_text("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not YAML: {error}", "Mend the line it names.") from error
+        fields = found.get("recipe", found) if isinstance(found, dict) else {}
+        if not fields:
+            raise InputError(f"{path} holds no recipe.", "Write keys of a recipe: batch: 32, …")
+    elif name:
+        fields = unfolded(name)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"{change!r} changes nothing.", "Write it as --set batch=16.")
+        *parents, last = key.strip().split(".")
+        place = fields = dict(unfolded(fields))
+        for parent in parents:
+            place[parent] = place = dict(place.get(parent) or {})
+        place[last] = yaml.safe_load(value)
+    return read_recipe(fields)
+
+
+def amounts(given: str) -> list[int]:
+    """The amounts of `--tokens 300k,20M`, in tokens."""
+    found = []
+    for part in given.split(","):
+        try:
+            amount = parse_tokens(part)
+        except ValueError as error:
+            raise InputError(f"--tokens: {error}.", "Type for example: --tokens 20M,80M") from error
+        found.append(amount)
+    return found
+
+
+def corpus_at(data: Path) -> Path:
+    """The corpus.jsonl that a path means: the file itself, or that of a curated folder.
+
+    Raises:
+        InputError: not there, empty, or not in the form that curating writes.
+    """
+    path = data / "corpus.jsonl" if data.is_dir() else data
+    if not path.is_file():
+        raise InputError(f"{path} does not exist.", "Give what veneer curate wrote.")
+    try:
+        first = next(iter(read_rows(path, Dialogue)), None)
+    except (ValidationError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not a corpus: its first line is no row that veneer curate writes.",
+            f"Type: veneer curate {path} --out runs/corpus, and train on runs/corpus.",
+        ) from error
+    if first is None:
+        raise InputError(f"{path} is empty.", "Give a corpus with dialogues in it.")
+    return path
+
+
+def base_at(given: str, out: Path) -> tuple[str, Path]:
+    """The name of a base and the folder it lies in; one of the hub is fetched below `out`."""
+    if Path(given).expanduser().is_dir():
+        return given, Path(given).expanduser()
+    ref = parse_model(given)
+    if ref.scheme != "hf":
+        raise InputError(
+            f"{given} cannot be trained here.",
+            "Give a model folder, or hf:ORGANISATION/NAME. The embedded study's models are in "
+            "its run folder, below steps/.",
+        )
+    folder = local_folder(ref)
+    if folder is None:
+        folder = out / BASE / "model"
+        if not (folder / "config.json").is_file():
+            shutil.rmtree(out / BASE, ignore_errors=True)
+            (out / BASE).mkdir(parents=True)
+            fetch_model(Job(out / BASE, {"id": ref.name}, {}))
+    return str(ref), folder
+
+
+def train_students(
+    base: str,
+    data: Path,
+    tokens: Sequence[int],
+    out: Path,
+    *,
+    recipe: Recipe,
+    seed: int = 0,
+    teacher: str | None = None,
+    means: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train a base on a corpus, a student for every amount, or go on where a run was killed.
+
+    Args:
+        base: a model folder or `hf:` name.
+        data: what curating wrote.
+        tokens: data amounts.
+        out: gets `tokens-<amount>/`, train.json and loss.jsonl.
+        teacher: whom the corpus imitates; a folder or `hf:` name where it is distilled.
+        means: `devices`, `nodes`, `tensor_parallel`, `rendezvous`.
+
+    Raises:
+        InputError: what was given cannot be trained.
+        RunFolderError: `out` holds another training, or a process works in it.
+    """
+    corpus = corpus_at(data)
+    folder = RunFolder(out)
+    with folder.locked():
+        name, place = base_at(base, out)
+        inputs = {"base": place, "corpus": corpus.parent if data.is_dir() else corpus}
+        if recipe.distil:
+            if teacher is None:
+                raise InputError("Distillation needs its teacher.", "Add --teacher hf:FOLDER.")
+            inputs["teacher"] = base_at(teacher, out)[1]
+        params = {"recipe": recipe, "budgets": sorted(set(tokens)), "seed": seed}
+        known = {name: SourceFile(path).fingerprint for name, path in inputs.items()}
+        folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
+        if not (out / "train.json").is_file():
+            names = {"base": name, "teacher": teacher}
+            _train(out, params, inputs, {**(means or {}), "names": names})
+    return result_of(out)
+
+
+def _train(
+    out: Path, params: dict[str, Any], inputs: dict[str, Path], means: dict[str, Any]
+) -> None:
+    work = out / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with counted(Console(stderr=True), "train") as tell:
+            train(Job(work, params, inputs, tell, means, out / SCRATCH))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Interrupted; what was trained is kept in {out}.",
+            "The same command goes on from there.",
+        ) from None
+    for made in sorted(work.iterdir(), key=lambda path: path.name == "train.json"):
+        target = out / made.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        made.replace(target)
+    shutil.rmtree(work)
+    shutil.rmtree(out / SCRATCH, ignore_errors=True)
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    """How a finished training ended, JSON-able, with `text` for people."""
+    facts = json.loads((out / "train.json").read_text("utf-8"))
+    losses = [json.loads(line)["loss"] for line in (out / "loss.jsonl").open(encoding="utf-8")]
+    lines = [
+        f"{amount['asked']:>15,} tokens: {out / amount['folder']} "
+        f"({amount['tokens']:,} seen, {amount['learned']:,} learned, {amount['steps']:,} steps)"
+        for amount in facts["amounts"]
+    ]
+    alone = sum(amount["steps"] for amount in facts["amounts"])
+    saved = f"; apart they would take {alone:,}" if alone > facts["steps"] else ""
+    lines.append(f"{facts['steps']:,} optimiser steps in all{saved}. Last loss {losses[-1]:.3f}.")
+    return {
+        "out": str(out),
+        "students": [{**a, "folder": str(out / a["folder"])} for a in facts["amounts"]],
+        "steps": facts["steps"],
+        "precision": facts["precision"],
+        "text": "\n".join(lines),
+    }
