@@ -17,12 +17,12 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import to_jsonable_python
 
@@ -207,9 +207,7 @@ def _error(folder: Path, code: int, size: int, restarts: int) -> VeneerError | N
         if exit_code < 0 and -exit_code != signal.SIGTERM:
             name = signal.Signals(-exit_code).name
             why = " (out of memory, perhaps)" if name == "SIGKILL" else ""
-            return StepFailed(
-                f"Process {rank} of {size} was ended by {name}{why}{again}.", hint
-            )
+            return StepFailed(f"Process {rank} of {size} was ended by {name}{why}{again}.", hint)
     with contextlib.suppress(FileNotFoundError):
         told = json.loads((folder / TROUBLE).read_text("utf-8"))
         return StepFailed(f"Process {told['rank']} of {size}: {told['message']}{again}.", hint)
@@ -221,8 +219,6 @@ def _error(folder: Path, code: int, size: int, restarts: int) -> VeneerError | N
 
 
 def _remove(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # goes only where nothing else was kept
@@ -263,7 +259,6 @@ def _rank(about: Path) -> None:
     _start_worker(None, os.getppid(), threads)
     told = json.loads(about.read_text("utf-8"))
     module, name = told.pop("work").split(":")
-    paths = {"out": Path(told["out"]), "scratch": Path(told["scratch"])}
     inputs = {key: Path(path) for key, path in told["inputs"].items()}
     note = f" (restart {attempt} of {most} after a process died)" if attempt else ""
 
@@ -271,8 +266,13 @@ def _rank(about: Path) -> None:
         with (folder / PROGRESS).open("a") as channel:
             channel.write(json.dumps([done, total, text + note]) + "\n")
 
-    shown: dict[str, Any] = {"progress": progress} if rank == 0 else {}
-    job = Job(params=told["params"], inputs=inputs, means=told["means"], **paths, **shown)
+    quiet: Callable[..., None] = lambda done, total, text="": None  # noqa: E731
+    shown = progress if rank == 0 else quiet
+    out, scratch = Path(told["out"]), Path(told["scratch"])
+    job = Job(out, told["params"], inputs, shown, told["means"], scratch)
+    if attempt and rank == 0:
+        for left in job.out.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     try:
         getattr(importlib.import_module(module), name)(job)
     except BaseException as error:

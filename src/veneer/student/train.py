@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from veneer.errors import InputError, nearest
 from veneer.records import Dialogue, content_id, read_rows
 from veneer.steps import Job, versioned
+from veneer.student.devices import launched
+from veneer.student.launch import launch
 from veneer.student.recipe import Amount, Lora, Recipe
 
 if TYPE_CHECKING:
@@ -39,10 +41,14 @@ def train(job: Job) -> None:
     (the Amounts with true counts, the recipe, the precision that ran) and loss.jsonl
     (`step`, mean loss per learned token, `rate`).
     """
+    from veneer.student.devices import leave
     from veneer.student.keeping import Keeper
     from veneer.student.loop import train_tree
+    from veneer.student.sharding import whole_weights
     from veneer.student.sweep import cost, runs_of, segments_of
 
+    if launched_for(job):
+        return
     recipe = read_recipe(job.params["recipe"])
     budgets, seed = sorted({int(b) for b in job.params["budgets"]}), int(job.params["seed"])
     if not budgets:
@@ -51,15 +57,22 @@ def train(job: Job) -> None:
     training, tokenizer, packed = prepared(job, recipe, seed, dialogues)
     runs = runs_of(budgets, recipe, packed, seed)
     segments = segments_of(runs)
-    keeper = Keeper(job.scratch)
+    keeper, world = Keeper(job.scratch, training.world), training.world
 
     def save(amount: Amount, folder: Path) -> None:
-        training.model.save_pretrained(folder)
+        weights = whole_weights(training.model, world)
+        if not world.first:
+            return
+        training.model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
         seen = json.dumps(amount.model_dump(exclude={"folder"}))
         (folder / TRAINED_ON).write_text(seen + "\n")
 
-    losses = train_tree(training, segments, keeper, save, job.progress)
+    every = job.means.get("keep_every")
+    losses = train_tree(training, segments, keeper, save, job.progress, every)
+    leave()
+    if not world.first:
+        return
     for run in runs:
         folder = run.amount.folder
         shutil.copytree(keeper.students / folder, job.out / folder, copy_function=_linked)
@@ -85,27 +98,30 @@ def prepared(
     job: Job, recipe: Recipe, seed: int, dialogues: list[Dialogue]
 ) -> tuple[Training, PreTrainedTokenizerBase, Any]:
     """Base, data, loss and optimiser as the recipe says, ready for the first step."""
-    import torch
-
     from veneer.student.bases import load_base, parameter_groups, precision_of
+    from veneer.student.devices import join, share_of
     from veneer.student.loop import Training
     from veneer.student.losses import imitation_loss
     from veneer.student.optimiser import make_optimiser
     from veneer.student.packing import pack
+    from veneer.student.sharding import alike, shard
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    world = join(job.means.get("tensor_parallel") or 1, asked_for(job) if launched() else None)
+    share = share_of(recipe.batch, world)
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
     packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
-    model.to(device)  # type: ignore[arg-type]
+    precision = precision_of(model, recipe)
+    model = shard(model, world, precision)
+    groups = alike(parameter_groups(model, tokenizer, recipe, added))
     training = Training(
         model=model,
-        optimiser=make_optimiser(parameter_groups(model, tokenizer, recipe, added), recipe),
+        optimiser=make_optimiser(groups, recipe),
         data=packed,
         recipe=recipe,
         loss=imitation_loss,
-        rows=blocks_in_pass(recipe),
-        half=precision_of(model, recipe) == "bf16",
-        device=device,
+        rows=blocks_in_pass(recipe, share),
+        half=precision == "bf16",
+        world=world,
     )
     return training, tokenizer, packed
 
@@ -128,10 +144,26 @@ def read_recipe(fields: Recipe | dict[str, Any] | str) -> Recipe:
         ) from error
 
 
-def blocks_in_pass(recipe: Recipe) -> int:
-    """Blocks of one forward pass: the most that divide the batch and stay in TOKENS_IN_PASS."""
-    fits = [n for n in range(1, recipe.batch + 1) if n * recipe.block <= TOKENS_IN_PASS]
-    return max((n for n in fits if recipe.batch % n == 0), default=1)
+def blocks_in_pass(recipe: Recipe, share: int | None = None) -> int:
+    """Blocks of one forward pass: the most that divide a process's share of the batch (all of
+    it, for one process) and stay in TOKENS_IN_PASS."""
+    share = share or recipe.batch
+    fits = [n for n in range(1, share + 1) if n * recipe.block <= TOKENS_IN_PASS]
+    return max((n for n in fits if share % n == 0), default=1)
+
+
+def asked_for(job: Job) -> int:
+    """Processes that a training was asked to run in, over all machines."""
+    return int(job.means.get("devices") or 1) * int(job.means.get("nodes") or 1)
+
+
+def launched_for(job: Job) -> bool:
+    """Do the whole step in several processes where they are asked for; False in each of them."""
+    if asked_for(job) == 1 or launched():
+        return False
+    devices, nodes = int(job.means.get("devices") or 1), int(job.means.get("nodes") or 1)
+    launch(train, job, devices, nodes, job.means.get("rendezvous"))
+    return True
 
 
 def _linked(source: str, target: str) -> None:
