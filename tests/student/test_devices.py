@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.skipif(launching._cores() < 2, reason="two processes ta
 RECIPE = {
     "block": 16,
     "batch": 4,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-4,  # Adam turns rounding of tiny gradients into shares of the rate
     "optimiser": "adamw",
     "schedule": "matched",
     "weight_decay": 0.1,
@@ -130,30 +129,27 @@ def test_the_students_have_moved_far_and_say_the_same_of_themselves(alone, toget
 
 def test_a_killed_process_is_replaced_and_the_run_goes_on_to_the_same_weights(killed, together):
     folder, seen = killed
-    assert [done for done, _, _ in seen] == list(range(1, 13))
-    assert seen[4][2].startswith("loss")
-    assert "restart 1 of 3 after a process died" in seen[5][2]
+    assert [done for done, _, _ in seen] == [1, 2, 3, 4, 5, *range(5, 13)]  # kept after step 4
+    again = ["restart 1 of 3 after a process died" in note for _, _, note in seen]
+    assert again == [False] * 5 + [True] * 8
     for amount in BUDGETS:
         assert apart(weights(folder, amount), weights(together / "sharded", amount)) == 0
     assert (folder / "loss.jsonl").read_text() == (together / "sharded/loss.jsonl").read_text()
 
 
-def test_a_fresh_process_loads_the_student_and_writes_the_same_text(alone, together, tmp_path):
-    code = """
-import sys
-from transformers import AutoModelForCausalLM, AutoTokenizer
-for folder in sys.argv[1:]:
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer("where is the cat ?", return_tensors="pt").input_ids
-    print("TEXT", tokenizer.decode(model.generate(ids, max_new_tokens=24, do_sample=False)[0]))
-"""
-    folders = [alone / "plain", together / "sharded", together / "split"]
-    command = [sys.executable, "-c", code, *(str(f / "tokens-768") for f in folders)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    texts = [line for line in done.stdout.splitlines() if line.startswith("TEXT")]
-    assert len(texts) == 3
-    assert len(set(texts)) == 1
+def test_a_process_that_had_no_part_in_it_loads_the_student_and_writes_the_same(alone, together):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    texts = []
+    for place in (alone / "plain", together / "sharded", together / "split"):
+        folder = place / "tokens-768"
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        ids = tokenizer("where is the cat ?", return_tensors="pt").input_ids
+        made = model.generate(ids, max_new_tokens=24, do_sample=False)
+        texts.append(tokenizer.decode(made[0]))
     assert len(texts[0].split()) > 10
+    assert texts[1:] == texts[:1] * 2
 
 
 def test_what_cannot_be_shared_is_refused(together):

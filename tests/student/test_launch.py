@@ -79,7 +79,7 @@ def test_more_devices_than_there_are_are_refused_with_their_number(monkeypatch):
     ):
         check_devices(999)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InputError, match="this machine has 1 GPU.") as caught:
+    with pytest.raises(InputError, match=r"this machine has 1 GPU\.") as caught:
         check_devices(2)
     assert "--devices 1" in caught.value.hint
     check_devices(1)

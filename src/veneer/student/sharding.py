@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def shard(model: Any, world: World, precision: str = "fp32") -> Any:
+def shard(model: Any, world: World, precision: str = "fp32", recompute: bool = False) -> Any:
     """Give each process its share of a model that every process has loaded whole.
 
     Tensor parallelism first (the architecture's own plan), then FSDP2 over the data mesh, layer
@@ -30,6 +30,8 @@ def shard(model: Any, world: World, precision: str = "fp32") -> Any:
         world: what `join` returned; with one process the model only moves to its device.
         precision: "bf16" gathers and computes in bf16 on accelerators, with weights, the sum
             of gradients and the optimiser in fp32. A CPU computes as the caller says (autocast).
+        recompute: keep only each layer's input for the backward pass and compute the rest
+            again: a third more work for most of the memory of activations.
 
     Raises:
         InputError: the architecture cannot be split that way.
@@ -37,6 +39,8 @@ def shard(model: Any, world: World, precision: str = "fp32") -> Any:
     """
     import torch
 
+    if recompute:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     if world.mesh is None:
         return model.to(world.device)
     if world.tensor > 1:

@@ -111,7 +111,7 @@ def prepared(
     model, tokenizer, added = load_base(Path(job.inputs["base"]), recipe, seed)
     packed = pack(dialogues, tokenizer, recipe.block, None if job.params.get("in_order") else seed)
     precision = precision_of(model, recipe)
-    model = shard(model, world, precision)
+    model = shard(model, world, precision, bool(job.means.get("recompute")))
     groups = alike(parameter_groups(model, tokenizer, recipe, added))
     training = Training(
         model=model,
