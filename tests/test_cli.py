@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from api_server import start
+
 TINY = (Path(__file__).parent / "tiny.yaml").read_text()
 
 
@@ -177,6 +179,23 @@ def test_an_audit_prints_one_json_object_and_writes_what_was_promised(files):
     assert list((run / "report").rglob("*.csv"))
     again = veneer("report", "run", cwd=files)
     assert again.returncode == 0, again.stderr
+
+
+def test_categories_are_judged_by_a_model_that_the_command_names(tmp_path):
+    words = [["Write a poem about rain", "Rain, rain."], ["What is the sun?", "A star."]]
+    rows = [{"instruction": asked, "output": said} for asked, said in words]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with start() as server:
+        command = ["curate", "data.jsonl", "--category-judge", "openai:judge", "--json"]
+        command += ["--base-url", server.url, "--out", "out"]
+        done = veneer(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        asked = [entry["prompt"] for entry in server.ledger()["billed"]]
+        assert sum("Write a poem about rain" in text for text in asked) == 1
+        assert json.loads(done.stdout)["kept"] == 2
+        again = veneer(*command, cwd=tmp_path)
+        assert (again.returncode, again.stdout) == (0, done.stdout)
+        assert len(server.ledger()["billed"]) == len(asked)
 
 
 def test_the_schema_and_the_version_are_printed():

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,30 @@ def test_the_run_says_how_it_ended_in_one_object_and_is_quiet_in_a_pipe(undistur
     assert Path(said["report"]).is_file()
     assert list(said["claims"]) == CLAIMS
     assert set(said["veneer"]) == {"style", "capability"}
+
+
+def test_every_student_has_a_card_with_its_own_measurements(undisturbed):
+    run = undisturbed[0]
+    rows = list(read_rows(run / "measurements.jsonl", Measurement))
+    cards = sorted(run.glob("steps/trained-*/tokens-*/README.md"))
+    assert len(cards) == len(list(run.glob("steps/trained-*/tokens-*")))
+    for path in cards:
+        text = path.read_text("utf-8")
+        front = yaml.safe_load(text.split("---\n")[1])
+        assert front["pipeline_tag"] == "text-generation"
+        amount = json.loads((path.parent / "trained_on.json").read_text())
+        _, base, corpus, _ = path.parents[1].name.split("-", 3)
+        mine = [r for r in rows if (r.base, r.corpus, r.tokens) == (base, corpus, amount["tokens"])]
+        shown = re.findall(
+            r"^\| ([^| ]+) \| ([^|]+) \| ([^|]+) \| \S* ?\S* ?\| ", text, re.MULTILINE
+        )
+        said = {(m, metric.replace("\\", ""), value) for m, metric, value in shown}
+        assert mine
+        for row in mine:
+            value = "undefined" if row.value is None else f"{row.value:.3f}"
+            assert (row.measure, row.metric, value) in said
+        assert "pocket:teacher" in text
+        assert "imitation closed" in text
 
 
 def test_measurements_have_the_promised_fields_and_cover_every_model(undisturbed):

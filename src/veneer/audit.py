@@ -50,6 +50,7 @@ from veneer.records import (
     write_rows,
 )
 from veneer.report import build
+from veneer.steps import told_when_full
 
 EXAMPLES = 12
 ROLES: tuple[Role, ...] = ("teacher", "teacher-again", "base", "student")
@@ -120,7 +121,10 @@ def audit(
     identity = _identity(case, questions)
     _check_folder(out, identity)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+    with (
+        told_when_full(out),
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch,
+    ):
         made = Path(scratch) / out.name
         made.mkdir()
         _write(made, case, facts, findings, identity, command)

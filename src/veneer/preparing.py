@@ -18,6 +18,7 @@ from veneer.models.asking import Model
 from veneer.models.opening import Means, account_of, endpoint_model
 from veneer.models.resolve import parse_model, resolve
 from veneer.progress import counted
+from veneer.steps import told_when_full
 
 
 @contextlib.contextmanager
@@ -57,6 +58,7 @@ def collect(
     from veneer.teacher.collection import collect_files
 
     with (
+        told_when_full(out),
         teacher_model(teacher, out, base_url, means, logprobs) as model,
         _watched("collect") as tell,
     ):
@@ -85,18 +87,25 @@ def synthesize(
     values: Mapping[str, str],
     variant: Literal["self-instruct", "alpaca"] | None = None,
     requests: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     max_tokens: int = 1024,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """`veneer synthesize`: task data, or new instructions, that a teacher writes after seeds."""
+    """`veneer synthesize`: task data, or new instructions, that a teacher writes after seeds.
+
+    `temperature`: None takes the published one, which is 1.0 but for Self-Instruct's 0.7.
+    """
     from veneer.teacher.synthesis import self_instruct_files, synthesize_files
 
-    with teacher_model(teacher, out, base_url, means) as model, _watched("synthesize") as tell:
+    with (
+        told_when_full(out),
+        teacher_model(teacher, out, base_url, means) as model,
+        _watched("synthesize") as tell,
+    ):
         settings: dict[str, Any] = {
             "count": count,
             "requests": requests,
-            "temperature": temperature,
+            **({} if temperature is None else {"temperature": temperature}),
             "max_new_tokens": max_tokens,
             "seed": seed,
             "progress": tell,
@@ -132,7 +141,7 @@ def curate(
     opened: contextlib.AbstractContextManager[Model | None] = contextlib.nullcontext()
     if category_judge is not None:
         opened = teacher_model(category_judge, out, base_url, means or Means())
-    with opened as judge, _watched("curate") as tell:
+    with told_when_full(out), opened as judge, _watched("curate") as tell:
         stats = curate_files(
             files,
             out,

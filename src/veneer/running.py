@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from veneer import __version__
+from veneer.cards import measured_cards
 from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
 from veneer.models.opening import account_of
@@ -22,7 +23,8 @@ from veneer.records import CorpusFacts, Findings
 from veneer.report import build
 from veneer.report.summary import summary
 from veneer.spec import Study, load_study, parse_study
-from veneer.steps import Event, RunFolder, Step, in_order, run_steps
+from veneer.steps import Event, RunFolder, Step, in_order, run_steps, told_when_full
+from veneer.steps.on_ray import on_ray
 from veneer.study import graph
 
 
@@ -32,6 +34,8 @@ def run_study(
     seeds: int | None = None,
     workers: int | None = None,
     means: Mapping[str, Any] | None = None,
+    backend: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
     """Run a study, or go on with it, and publish findings and report.
 
@@ -40,8 +44,11 @@ def run_study(
         out: the run folder; `runs/NAME` by default.
         seeds: run seeds 0..N−1 instead of the study's own.
         workers: processes side by side; by default all cores for embedded models, which are
-            tiny, and one for others, which fill a machine.
+            tiny, and one for others, which fill a machine. Under Ray: tasks side by side, by
+            default what the cluster has cores for.
         means: how endpoints are reached: fields of `veneer.models.opening.Means`.
+        backend: where steps are done: processes of this machine, or a Ray cluster.
+        ray_address: of a cluster that runs already; see `veneer.steps.on_ray.on_ray`.
 
     Returns:
         What `result_of` says, and the seconds that this call took.
@@ -52,7 +59,7 @@ def run_study(
     root = out or Path("runs") / study.name
     folder = RunFolder(root, cache_folder())
     begun = time.monotonic()
-    with folder.locked():
+    with told_when_full(root), folder.locked():
         folder.claim(
             "study",
             study.model_dump(mode="json", by_alias=True),
@@ -63,8 +70,9 @@ def run_study(
         console = Console(stderr=True)
         with shown(console, study.name) as show:
             watch = _watching_terms(goal, folder, console, show)
+            place = on_ray(folder, workers, ray_address) if backend == "ray" else None
             try:
-                run_steps([goal], folder, workers or default_workers(study), watch)
+                run_steps([goal], folder, workers or default_workers(study), watch, place)
             except KeyboardInterrupt:
                 raise Interrupted(
                     f"Interrupted; what was done is kept in {root}.",
@@ -74,6 +82,7 @@ def run_study(
             folder.publish(name, folder.output(goal) / name)
         about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
         folder.publish("provenance.json", about + "\n")
+        measured_cards(folder, goal, study)
         build(root)
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
 

@@ -29,7 +29,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
-DEVICES = ("devices", "nodes", "tensor_parallel", "rendezvous")
+DEVICES = ("devices", "nodes", "tensor_parallel", "rendezvous", "rows")
 AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 
@@ -240,7 +240,8 @@ class Trial:
         if recipe.distil:
             inputs["teacher"] = self.model(self.study.teacher.model)
         means: dict[str, Any] = {name: self.means.get(name) for name in DEVICES}
-        means["names"] = {"base": self.study.bases[base], "teacher": self.study.teacher.model}
+        teacher = self.study.teacher.model
+        means["names"] = {"base": self.study.bases[base], "teacher": teacher, "corpus": corpus}
         label = f"trained-{base}-{corpus}-s{self.seed}"
         return Step(label, train, params, inputs, seconds=8, means=means)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def train_students(
         tokens: data amounts.
         out: gets `tokens-<amount>/`, train.json and loss.jsonl.
         teacher: whom the corpus imitates; a folder or `hf:` name where it is distilled.
-        means: `devices`, `nodes`, `tensor_parallel`, `rendezvous`.
+        means: `devices`, `nodes`, `tensor_parallel`, `rendezvous`, `rows` (blocks in a pass).
 
     Raises:
         InputError: what was given cannot be trained.
@@ -144,7 +144,7 @@ def train_students(
         known = {name: SourceFile(path).fingerprint for name, path in inputs.items()}
         folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
         if not (out / "train.json").is_file():
-            names = {"base": name, "teacher": teacher}
+            names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
             _train(out, params, inputs, {**(means or {}), "names": names})
     return result_of(out)
 
@@ -191,3 +191,36 @@ def result_of(out: Path) -> dict[str, Any]:
         "precision": facts["precision"],
         "text": "\n".join(lines),
     }
+
+
+def first_batch(
+    base: str, data: Path, recipe: Recipe, seed: int = 0, colours: bool = True
+) -> Iterator[Any]:
+    """What `--show-batch` prints, as rich texts: the first batch with its mask, what was checked.
+
+    Nothing is trained and no weight is read.
+    """
+    from transformers import AutoTokenizer
+
+    from veneer.models.chat import add_chat_tokens
+    from veneer.student.checks import check, show_batch
+    from veneer.student.packing import pack
+
+    corpus = corpus_at(data)
+    place = Path(base).expanduser()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            place if place.is_dir() else parse_model(base).name
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{base} has no tokenizer: {str(error).splitlines()[0]}",
+            "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
+        ) from error
+    add_chat_tokens(tokenizer)
+    dialogues = list(read_rows(corpus, Dialogue))
+    packed = pack(dialogues, tokenizer, recipe.block, seed, recipe.packing)
+    yield from show_batch(packed, tokenizer, slice(0, recipe.batch), colours=colours)
+    for name, value in check(packed, tokenizer, recipe.batch).model_dump().items():
+        said = f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+        yield f"{name.replace('_', ' '):>16}  {said}"

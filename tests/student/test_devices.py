@@ -116,8 +116,11 @@ def test_the_students_have_moved_far_and_say_the_same_of_themselves(alone, toget
     plain = weights(alone / "plain", 768)
     assert apart(plain, weights(alone / "plain", 320)) > 1e-3
     assert apart(plain, weights(alone / "frozen", 768)) > 1e-3
-    for name in ("train.json", "tokens-768/trained_on.json", "tokens-768/config.json"):
-        assert (together / "sharded" / name).read_text() == (alone / "plain" / name).read_text()
+    for name in ("tokens-768/trained_on.json", "tokens-768/config.json", "train.json"):
+        own, other = ((f / name).read_text() for f in (alone / "plain", together / "sharded"))
+        if name == "train.json":  # two processes share the rows of a pass
+            own = own.replace('"rows_in_pass": 4', '"rows_in_pass": 2')
+        assert own == other
     losses = [
         [json.loads(line) for line in (folder / "loss.jsonl").open()]
         for folder in (alone / "plain", together / "sharded", together / "split")

@@ -70,6 +70,18 @@ def test_nothing_is_lost_but_the_tail_and_the_mask_is_exact(chat_tokenizer, said
     assert packed.labels.ravel().tolist() == expected
     predicted = [label for at, label in enumerate(expected) if at % block and label != -100]
     assert packed.learned() == len(predicted)
+    ends = np.cumsum([len(by_hand(d, chat_tokenizer)[0]) for d in ordered(said, seed)]).tolist()
+    begins = [0, *ends[:-1]]
+    assert packed.begins.tolist() == [at for at in begins if at < kept]
+    across = [
+        start
+        for start, end in zip(begins, ends, strict=True)
+        if start < kept and len({at // block for at in range(start, end)}) > 1
+    ]
+    assert packed.cut == len(across)
+    assert packed.padding == 0
+    assert packed.seen(slice(1)) == min(block, kept)
+    assert sorted(packed.batch(slice(1))) == ["ids", "labels"]
 
 
 @given(st.lists(dialogues(), min_size=1, max_size=12), st.integers(0, 9))
@@ -100,8 +112,7 @@ def test_batches_are_rows_of_the_blocks(chat_tokenizer, talk):
 
 def test_packing_agrees_with_rendering_one_by_one(chat_tokenizer, talk):
     said = talk(25)
-    many = encode(said, chat_tokenizer, batch=7)
-    assert many == [render(d.messages, chat_tokenizer) for d in said]
+    assert encode(said, chat_tokenizer) == [render(d.messages, chat_tokenizer) for d in said]
 
 
 def test_a_corpus_without_answers_is_refused(chat_tokenizer):

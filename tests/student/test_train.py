@@ -16,14 +16,15 @@ RECIPE = {
 }
 
 
-def run(out: Path, base, corpus, budgets, seed=0, **recipe):
+def run(out: Path, base, corpus, budgets, seed=0, rows=None, **recipe):
     from veneer.student.train import train
 
     out.mkdir(parents=True)
     told = []
     params = {"recipe": RECIPE | recipe, "budgets": budgets, "seed": seed}
     inputs = {"base": base, "corpus": corpus}
-    train(Job(out, params, inputs, lambda done, total, note="": told.append((done, total))))
+    tell = lambda done, total, note="": told.append((done, total))  # noqa: E731
+    train(Job(out, params, inputs, tell, {"rows": rows}))
     return json.loads((out / "train.json").read_text()), told
 
 
@@ -46,20 +47,18 @@ def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus, capfd)
 
 
 @pytest.mark.parametrize("passes", [1, 2])
-def test_losses_equal_a_plain_loop(tmp_path, base, corpus, monkeypatch, passes):
+def test_losses_equal_a_plain_loop(tmp_path, base, corpus, passes):
     """The same training written by hand: HF's own loss, torch's AdamW, no trainer."""
     import torch
 
     from veneer.records import Dialogue, read_rows
-    from veneer.student import train
     from veneer.student.bases import load_base
     from veneer.student.packing import pack
     from veneer.student.recipe import Recipe
 
-    monkeypatch.setattr(train, "TOKENS_IN_PASS", 32 // passes)
     recipe = Recipe(**RECIPE)
-    assert train.blocks_in_pass(recipe) == 2 // passes
-    run(tmp_path / "run", base, corpus, [192], weight_decay=0.1)
+    facts, _ = run(tmp_path / "run", base, corpus, [192], rows=2 // passes, weight_decay=0.1)
+    assert facts["rows_in_pass"] == 2 // passes
     model, tokenizer, _ = load_base(base, recipe, 0)
     packed = pack(
         list(read_rows(corpus / "corpus.jsonl", Dialogue)), tokenizer, recipe.block, seed=0

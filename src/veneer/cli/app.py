@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from veneer import __version__
 from veneer.errors import VeneerError
+from veneer.steps.space import disk_full, no_space
 
 app = typer.Typer(
     name="veneer",
@@ -33,6 +35,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
+    except Exception as error:
+        if not disk_full(error):
+            raise
+        print(f"veneer: {no_space(error, Path())}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:

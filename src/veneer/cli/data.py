@@ -118,7 +118,10 @@ def synthesize(
     requests: Annotated[
         int | None, typer.Option(min=1, help="Requests at most. [as many as pairs are wanted]")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0)] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, help="[as published: 1.0; with --self-instruct 0.7]"),
+    ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens a reply may have.")] = 1024,
     seed: Annotated[int, typer.Option(help="Draws the examples that each request shows.")] = 0,
     base_url: BaseUrl = None,

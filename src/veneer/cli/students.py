@@ -23,6 +23,9 @@ TensorParallel = Annotated[
 Rendezvous = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Where machines meet, with --nodes.")
 ]
+RowsInPass = Annotated[
+    int | None, typer.Option(min=1, help="Blocks read at a time. [as many as fit into memory]")
+]
 
 
 @app.command(
@@ -57,6 +60,7 @@ def train(
     nodes: Nodes = None,
     tensor_parallel: TensorParallel = None,
     rendezvous: Rendezvous = None,
+    rows_in_pass: RowsInPass = None,
     as_json: Json = False,
 ) -> None:
     """Train a base model on imitation data: one run, a student for every amount of data.
@@ -68,7 +72,11 @@ def train(
 
     chosen = training.recipe_from(recipe, change or [])
     if show_batch:
-        print(training.first_batch(base, data, chosen, seed))
+        from rich.console import Console
+
+        console = Console(soft_wrap=True, highlight=False, markup=False)
+        for part in training.first_batch(base, data, chosen, seed, console.is_terminal):
+            console.print(part)
         return
     if not tokens or out is None:
         missing = "--tokens" if not tokens else "--out"
@@ -88,6 +96,7 @@ def train(
             "nodes": nodes,
             "tensor_parallel": tensor_parallel,
             "rendezvous": rendezvous,
+            "rows": rows_in_pass,
         },
     )
     say(result, as_json)

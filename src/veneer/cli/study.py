@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,17 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes side by side. [all cores for pocket, else 1]"),
+    ] = None,
+    backend: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where steps are done: here, or on the machines of a Ray cluster."),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="A running cluster: auto, HOST:PORT, ray://HOST:PORT. [$RAY_ADDRESS, else a "
+            "cluster of this machine alone]"
+        ),
     ] = None,
     prices: Prices = None,
     concurrency: Concurrency = 64,
@@ -48,7 +59,7 @@ def run(
         "batch": batch,
         "no_n": no_n,
     }
-    say(run_study(study, out, seeds, workers, means), as_json)
+    say(run_study(study, out, seeds, workers, means, backend, ray_address), as_json)
 
 
 @app.command(

@@ -70,24 +70,16 @@ class Harness(TemplateLM):
     ) -> list[tuple[float, bool]]:
         """(log-probability, greedy) a request; not a number where even no shots fit the model.
 
-        Split as lm-eval's `_encode_pair` does: spaces at the prompt's end belong to what follows.
+        Split as lm-eval's `_encode_pair` does; see `LocalModel.pair_ids`.
         """
         texts = self._fitting(requests)
-        pairs: list[tuple[str, str]] = []
-        for text, request in zip(texts, requests, strict=True):
-            before = (text or "").rstrip()
-            pairs.append((before, (text or "") + request.args[1]))
-        tokens = self._tokens(part for pair in pairs for part in pair)
-        asked = []
-        for text, (before, whole) in zip(texts, pairs, strict=True):
-            if text is None:
-                continue
-            if before:
-                start = tokens[before]
-                asked.append((start, tokens[whole][len(start) :]))
-            else:
-                said = self.tok_encode(whole, add_special_tokens=False)
-                asked.append(([self.prefix_token_id], said))
+        asked = self.local.pair_ids(
+            [
+                (text, request.args[1])
+                for text, request in zip(texts, requests, strict=True)
+                if text is not None
+            ]
+        )
         found = iter(self.local.loglikelihoods(asked))
         return [(math.nan, False) if text is None else next(found) for text in texts]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|end|>"
 MARKERS = (USER, ASSISTANT, END)
 
+_UNUSED = "<|unused "  # followed by an id
 _HEADER = re.compile(r"\{#- veneer chat (\{.*?\}) -#\}")
 
 
@@ -50,6 +51,14 @@ def is_chat(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(getattr(tokenizer, "chat_template", None))
 
 
+def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """What stands for an empty prompt: the token that begins texts, or else the one that ends."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if isinstance(token, int):
+            return token
+    return 0
+
+
 def add_chat_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Give a tokenizer the markers and the template; returns the tokens that were not there.
 
@@ -57,6 +66,7 @@ def add_chat_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """
     from tokenizers import AddedToken
 
+    _fill_gaps(tokenizer)
     vocabulary = tokenizer.get_vocab()
     added = [marker for marker in MARKERS if marker not in vocabulary]
     tokenizer.add_tokens(
@@ -77,15 +87,23 @@ def fit_embeddings(
 
     `like` maps a marker to words; without it, the mean over all rows. (Rows left at random
     initialisation lowered exact match from .57 to .25 in the pocket study.) Rows that padding
-    of the vocabulary left unused are taken first; the matrix never shrinks. The generation
-    settings learn to stop at `<|end|>`.
+    of the vocabulary left unused are taken first; the matrix never shrinks. Whatever other rows
+    it gains (a tokenizer may know more tokens than its base, and its ids may have gaps) are the
+    mean too. The generation settings learn to stop at `<|end|>`.
     """
     import torch
 
     before = _weight(model.get_input_embeddings()).shape[0]
-    if len(tokenizer) > before:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    known = [i for t, i in tokenizer.get_vocab().items() if t not in added and i < before]
+    vocabulary = tokenizer.get_vocab()
+    rows_needed = max(vocabulary.values()) + 1
+    if rows_needed > before:
+        _leave_apart(model)
+        model.resize_token_embeddings(rows_needed, mean_resizing=False)
+    known = [
+        i
+        for token, i in vocabulary.items()
+        if token not in added and i < before and not token.startswith(_UNUSED)
+    ]
     matrices = [_weight(model.get_input_embeddings())]
     head = model.get_output_embeddings()
     if head is not None and _weight(head) is not matrices[0]:
@@ -94,6 +112,8 @@ def fit_embeddings(
         if bias is not None:
             matrices.append(bias)
     with torch.no_grad():
+        for matrix in matrices:
+            matrix[before:] = matrix[sorted(known)].mean(dim=0)
         for token in added:
             words = (like or {}).get(token, ())
             near = sorted({i for word in words for i in _plain_ids(tokenizer, word)} & set(known))
@@ -109,6 +129,17 @@ def fit_embeddings(
         settings.eos_token_id = [*ends, end] if end not in ends else ends
 
 
+def _leave_apart(model: PreTrainedModel) -> None:
+    """Keep an output matrix of its own as it is, whatever the settings say.
+
+    transformers writes `tie_word_embeddings` into every T5's settings and unties Flan-T5's head
+    only while it loads; resizing would tie it, and the head would be lost.
+    """
+    head = model.get_output_embeddings()
+    if head is not None and _weight(head) is not _weight(model.get_input_embeddings()):
+        model.config.tie_word_embeddings = False
+
+
 def render(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> Rendered:
     """A dialogue as tokens, with the loss on the assistant's tokens and their end token only."""
     return render_many([messages], tokenizer)[0]
@@ -122,24 +153,32 @@ def render_many(
     if layout is None:
         return [_render_foreign(messages, tokenizer) for messages in dialogues]
     texts = [
-        _marker(message) + _broken(message.content, layout.reserved)
+        _marker(message) + _broken(message.content, layout.reserved) + END
         for messages in dialogues
         for message in messages
     ]
     pieces = iter(_encode(tokenizer, texts))
     start: Any = [tokenizer.bos_token_id] if layout.bos else []
-    end: Any = tokenizer.convert_tokens_to_ids(END)
     rendered = []
     for messages in dialogues:
         ids: list[int] = list(start)
         mask = [False] * len(ids)
         for message in messages:
             piece = next(pieces)
-            ids += [*piece, end]
+            ids += piece
             learned = message.role == "assistant"
-            mask += [False] + [learned] * len(piece)
+            mask += [False] + [learned] * (len(piece) - 1)
         rendered.append(Rendered(ids, mask))
     return rendered
+
+
+def render_plain(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[Rendered]:
+    """Texts that answer nothing: [BOS]text[EOS], as in pretraining, the loss on every token."""
+    layout = _layout_for(tokenizer)
+    bos: Any = [tokenizer.bos_token_id] if layout.bos else []
+    eos: Any = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    encoded = _encode(tokenizer, [_broken(text, layout.reserved) for text in texts])
+    return [Rendered(ids, [True] * len(ids)) for ids in ([*bos, *each, *eos] for each in encoded)]
 
 
 def render_prompt(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -157,6 +196,22 @@ def render_prompts(
     return [[*r.ids, opening] for r in render_many(dialogues, tokenizer)]
 
 
+def _fill_gaps(tokenizer: Any) -> None:
+    """Give ids that no token has a name that no text spells.
+
+    A token that is added beyond a gap would have another id once the tokenizer is loaded again,
+    maybe that of another token: loading counts tokens instead of looking for the last id.
+    """
+    from tokenizers import Tokenizer
+
+    ids = set(tokenizer.get_vocab().values())
+    gaps = set(range(max(ids))) - ids
+    if gaps and tokenizer.is_fast:
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        state["model"]["vocab"] |= {f"{_UNUSED}{i}|>": i for i in sorted(gaps)}
+        tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
+
+
 # ---- our template ---------------------------------------------------------------------------
 
 
@@ -166,12 +221,19 @@ class _Layout:
     reserved: tuple[str, ...]
 
 
-def _template(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The jinja template; its first comment carries what `_layout` reads back."""
-    named = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token)
-    reserved = sorted({str(t) for t in named if t and len(str(t)) > 1} | set(MARKERS))
+def _layout_for(tokenizer: PreTrainedTokenizerBase) -> _Layout:
+    """A BOS where the tokenizer itself writes one; no text may spell a special token."""
+    named = [str(token) for token in tokenizer.all_special_tokens]
+    reserved = sorted({token for token in named if len(token) > 1} | set(MARKERS))
     start = tokenizer("a").input_ids
     bos = tokenizer.bos_token_id is not None and start[:1] == [tokenizer.bos_token_id]
+    return _Layout(bos, tuple(reserved))
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The jinja template; its first comment carries what `_layout` reads back."""
+    layout = _layout_for(tokenizer)
+    bos, reserved = layout.bos, layout.reserved
     header = json.dumps({"bos": bos, "reserved": reserved}, ensure_ascii=False)
     breaks = "".join(
         f" | replace({json.dumps(t, ensure_ascii=False)}, "
@@ -225,7 +287,10 @@ def _broken(text: str, reserved: Sequence[str]) -> str:
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Each text begins with its marker, so that a tokenizer treats it as inside a dialogue."""
+    """Tokens of each text. A turn has its markers, so that it is treated as in a dialogue.
+
+    (Markers that a base brings along may take in the spaces beside them, Phi-3's do.)
+    """
     if not texts:
         return []
     encoded: Any = tokenizer(list(texts), add_special_tokens=False)["input_ids"]

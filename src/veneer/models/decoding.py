@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from veneer.models.cache import Batch, Prefix, is_plain, rows_that_fit
+from veneer.models.encoder_decoder import Answers, fitted, is_encoder_decoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +60,10 @@ def generate(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """Answer every prompt (token ids); see `LocalModel.generate` for the meaning."""
-    rows, limits = _fitted(prompts, context, max_new_tokens)
-    prefix = _shared(model, rows)
+    apart = is_encoder_decoder(model)
+    rows, limits = (fitted if apart else _fitted)(prompts, context, max_new_tokens)
+    behind = [[]] * len(rows) if apart else rows  # what an answer's text goes on from
+    prefix = None if apart else _shared(model, rows)
     start = len(prefix.ids) if prefix else 0
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
     ending = _ending_tokens(tokenizer, model, ends, stop)
@@ -69,18 +72,14 @@ def generate(
     while done < len(order):
         columns = len(rows[order[done]]) + max_new_tokens
         batch = order[done : done + rows_that_fit(model, columns, batch_size)]
+        asked, room = [rows[i][start:] for i in batch], max(limits[i] for i in batch) - 1
         made = _run(
-            Batch(
-                model,
-                [rows[i][start:] for i in batch],
-                room=max(limits[i] for i in batch) - 1,
-                prefix=prefix,
-            ),
+            Answers(model, asked) if apart else Batch(model, asked, room=room, prefix=prefix),
             [limits[i] for i in batch],
             _uniforms(sampling, batch, max_new_tokens, model.device),
             sampling,
             ending,
-            _stop_finder(tokenizer, [rows[i] for i in batch], stop),
+            _stop_finder(tokenizer, [behind[i] for i in batch], stop),
         )
         for i, ids in zip(batch, made, strict=True):
             outputs[i] = ids
@@ -88,7 +87,7 @@ def generate(
         if progress:
             progress(done, len(order))
     return [
-        _finished(tokenizer, row, ids, ends, stop) for row, ids in zip(rows, outputs, strict=True)
+        _finished(tokenizer, row, ids, ends, stop) for row, ids in zip(behind, outputs, strict=True)
     ]
 
 
@@ -158,7 +157,7 @@ def _uniforms(
 
 
 def _run(
-    batch: Batch,
+    batch: Batch | Answers,
     limits: Sequence[int],
     uniforms: Tensor | None,
     sampling: Sampling,

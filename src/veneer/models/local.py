@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -18,7 +17,7 @@ from transformers import (
 from transformers.utils import logging as hugging_face_log
 
 from veneer.errors import InputError
-from veneer.models import chat, decoding, scoring
+from veneer.models import chat, decoding, encoder_decoder, scoring
 from veneer.models.asking import Ask, Reply, ended
 from veneer.models.decoding import Generated, Sampling
 from veneer.models.scoring import Work
@@ -30,11 +29,12 @@ EAGER_WIDTH = 512  # up to this hidden size eager attention beats SDPA on a CPU 
 
 
 class LocalModel:
-    """A Hugging Face causal language model with its tokenizer, ready to answer.
+    """A Hugging Face language model with its tokenizer, ready to answer.
 
     Attributes:
         parameters: how many (tied weights counted once).
-        context: tokens that prompt and answer may have together.
+        reads_apart: whether an encoder reads the prompt and a decoder writes the answer (T5).
+        context: tokens that prompt and answer may have together; each where they are apart.
         is_chat: whether `answer` asks in the model's chat template.
         work: tokens computed by `loglikelihoods`, beside the naive count.
         seeded: what it answers follows from the seed that it is asked with.
@@ -51,8 +51,11 @@ class LocalModel:
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
         self.parameters = sum(p.numel() for p in model.parameters())
+        self.reads_apart = encoder_decoder.is_encoder_decoder(model)
         config = model.config.get_text_config()
         self.context = int(getattr(config, "max_position_embeddings", None) or 2048)
+        if self.reads_apart:
+            self.context = encoder_decoder.context_of(model, tokenizer)
         self.is_chat = chat.is_chat(tokenizer) if chat_template is None else chat_template
         self.ends = _end_tokens(model, tokenizer)
         self.work = Work()
@@ -75,7 +78,7 @@ class LocalModel:
         try:
             config = AutoConfig.from_pretrained(path_or_id)
             small = getattr(config.get_text_config(), "hidden_size", 1024) <= EAGER_WIDTH
-            model: Any = AutoModelForCausalLM.from_pretrained(
+            model: Any = encoder_decoder.language_model(
                 path_or_id,
                 dtype=torch.float32 if place == "cpu" else "auto",
                 attn_implementation="eager" if place == "cpu" and small else None,
@@ -118,7 +121,7 @@ class LocalModel:
         """
         if not prompts:
             return []
-        start = [self._start_token()]
+        start = [chat.start_token(self.tokenizer)]
         return decoding.generate(
             self.model,
             self.tokenizer,
@@ -145,8 +148,9 @@ class LocalModel:
         """
         if not requests:
             return []
-        start = [self._start_token()]
-        return scoring.loglikelihoods(
+        start = [chat.start_token(self.tokenizer)]
+        score = encoder_decoder.loglikelihoods if self.reads_apart else scoring.loglikelihoods
+        return score(
             self.model,
             [(list(before) or start, list(said)) for before, said in requests],
             context=self.context,
@@ -154,6 +158,34 @@ class LocalModel:
             work=self.work,
             progress=progress,
         )
+
+    def pair_ids(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+        """Contexts and continuations (plain text) as token ids, for `loglikelihoods`.
+
+        Split as lm-eval's `_encode_pair` does: spaces at a context's end belong to what follows;
+        both are tokenised as one text, or each for itself where they are read apart. Every
+        distinct text is tokenised once.
+        """
+        split = [(before.rstrip(), before + said) for before, said in pairs]
+        begun = self._tokens({before for before, _ in split if before}, True)
+        if self.reads_apart:
+            rest = [whole[len(before) :] for before, whole in split]
+            said = self._tokens(set(rest), False)
+            return [(begun.get(b, []), said[r]) for (b, _), r in zip(split, rest, strict=True)]
+        whole = self._tokens({whole for before, whole in split if before}, True)
+        alone = self._tokens({whole for before, whole in split if not before}, False)
+        return [
+            (begun[b], whole[text][len(begun[b]) :]) if b else ([], alone[text])
+            for b, text in split
+        ]
+
+    def _tokens(self, texts: Collection[str], start: bool) -> dict[str, list[int]]:
+        """Token ids by text, with the tokenizer's own start (and end) tokens or without."""
+        distinct = sorted(texts)
+        if not distinct:
+            return {}
+        ids: Any = self.tokenizer(distinct, add_special_tokens=start)["input_ids"]
+        return dict(zip(distinct, ids, strict=True))
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Prompts as token ids: in the model's template if it is a chat model, else as they are."""
@@ -226,12 +258,6 @@ class LocalModel:
             batch_size=batch_size,
             progress=progress,
         )
-
-    def _start_token(self) -> int:
-        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        return 0
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
 from veneer.models.asking import Model
-from veneer.steps import Job
+from veneer.steps import Job, whole
 
 if TYPE_CHECKING:
     from veneer.models.api.client import ApiModel
@@ -57,9 +57,8 @@ def account_of(folder: Path) -> str:
     """
     path = folder / ACCOUNT
     if not path.exists():
-        scratch = path.with_name(f"{ACCOUNT}-{uuid.uuid4().hex}")
-        scratch.write_text(f"{uuid.uuid4().hex}\n", "utf-8")
-        scratch.replace(path)
+        with whole(path, path.with_name(f"{ACCOUNT}-{uuid.uuid4().hex}")) as scratch:
+            scratch.write_text(f"{uuid.uuid4().hex}\n", "utf-8")
     return path.read_text("utf-8").strip()
 
 

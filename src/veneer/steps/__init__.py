@@ -2,13 +2,15 @@
 
 A study is a graph of inert `Step`s. A step's identity is the fingerprint of what decides
 its result; where it runs, on what device and beside what never enters. `run_steps` does
-what is not yet done in a `RunFolder`, side by side where steps do not wait for each other.
+what is not yet done in a `RunFolder`, side by side where steps do not wait for each other: in local
+processes, or on the machines of a Ray cluster (`veneer.steps.on_ray`).
 """
 
 from veneer.steps.folder import RunFolder
-from veneer.steps.graph import Job, Part, SourceFile, Step, in_order, versioned
+from veneer.steps.graph import Job, Part, SourceFile, Step, in_order, on_gpu, versioned
 from veneer.steps.identity import encode, fingerprint
 from veneer.steps.runner import Event, run_steps
+from veneer.steps.space import disk_full, no_space, told_when_full, whole
 
 __all__ = [
     "Event",
@@ -17,9 +19,14 @@ __all__ = [
     "RunFolder",
     "SourceFile",
     "Step",
+    "disk_full",
     "encode",
     "fingerprint",
     "in_order",
+    "no_space",
+    "on_gpu",
     "run_steps",
+    "told_when_full",
     "versioned",
+    "whole",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pydantic_core import to_jsonable_python
 from veneer.errors import RunFolderError
 from veneer.records import SCHEMA_VERSION
 from veneer.steps.graph import Part, SourceFile, Step
+from veneer.steps.space import whole
 
 PARTIAL = ".partial-"
 SCRATCH = ".scratch-"
@@ -128,22 +131,21 @@ class RunFolder:
             return self.output(source.step) / source.path
         return self.output(source)
 
-    def partial(self, step: Step) -> Path:
-        """An empty folder for a step to work in; what a killed run left there is removed."""
-        path = self.steps / f"{PARTIAL}{step.folder}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        return path
+    def commit(self, step: Step, partial: Path, record: Mapping[str, Any]) -> None:
+        """Make a finished output appear, with its `step.json`, in one rename.
 
-    def commit(self, step: Step, record: Mapping[str, Any]) -> None:
-        """Make a finished output appear, with its `step.json`, in one rename."""
-        partial = self.steps / f"{PARTIAL}{step.folder}"
+        Args:
+            step: whose output it is.
+            partial: the folder of the attempt that finished; what others left is removed.
+            record: JSON-able, kept in `step.json`.
+        """
         about = {"schema_version": SCHEMA_VERSION, "name": step.name, "identity": step.identity}
         plain = to_jsonable_python({**about, **record})
         text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
         (partial / "step.json").write_text(text, "utf-8")
         partial.rename(self.steps / step.folder)
-        shutil.rmtree(self.scratch(step), ignore_errors=True)
+        for left in (*attempts(self.steps, step.folder), self.scratch(step)):
+            shutil.rmtree(left, ignore_errors=True)
         if step.shared and self.cache is not None:
             self._remember(step)
 
@@ -158,7 +160,7 @@ class RunFolder:
         kept = self.cache / step.folder
         if not (kept / "step.json").exists():
             return False
-        partial = self.partial(step)
+        partial = new_partial(self.steps, step.folder)
         shutil.copytree(kept, partial, dirs_exist_ok=True)
         partial.rename(self.steps / step.folder)
         return True
@@ -192,12 +194,26 @@ class RunFolder:
 
     def publish(self, name: str, content: str | Path) -> None:
         """Put a result at the top of the folder, whole or not at all."""
-        scratch = self.root / f"{PARTIAL}{name}"
-        if isinstance(content, Path):
-            shutil.copyfile(content, scratch)
-        else:
-            scratch.write_text(content, "utf-8")
-        scratch.replace(self.root / name)
+        with whole(self.root / name, self.root / f"{PARTIAL}{name}") as scratch:
+            if isinstance(content, Path):
+                shutil.copyfile(content, scratch)
+            else:
+                scratch.write_text(content, "utf-8")
+
+
+def new_partial(steps: Path, name: str) -> Path:
+    """An empty folder for one attempt at the output `name`, and for no other attempt.
+
+    A machine that is believed dead may still be writing, so attempts never share a folder.
+    """
+    path = steps / f"{PARTIAL}{name}-{uuid.uuid4().hex[:8]}"
+    path.mkdir(parents=True)
+    return path
+
+
+def attempts(steps: Path, name: str) -> list[Path]:
+    """Folders of attempts at the output `name` that came to nothing, or are under way."""
+    return sorted(steps.glob(f"{PARTIAL}{glob.escape(name)}-{'[0-9a-f]' * 8}"))
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:

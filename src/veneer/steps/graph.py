@@ -78,6 +78,8 @@ class Step:
         shared: its output may be kept in the user's cache for other runs.
         means: plain values that decide how the work is done and not what comes of it; they do
             not enter the identity.
+        cpus: cores that the work fills. They enter no identity either; nor do
+        gpus: cards it needs, or None for one where there is one and the work is `on_gpu`.
     """
 
     name: str
@@ -87,6 +89,8 @@ class Step:
     seconds: float = 1.0
     shared: bool = False
     means: Mapping[str, Any] = field(default_factory=dict)
+    cpus: float = 1
+    gpus: float | None = None
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -107,6 +111,11 @@ class Step:
     def folder(self) -> str:
         """Name of its output folder below `steps/`."""
         return f"{self.name}-{self.fingerprint}"
+
+    @property
+    def at_home(self) -> bool:
+        """Whether it asks an endpoint: keys and the journal are with the run, and stay there."""
+        return "key" in self.means
 
     @property
     def needs(self) -> list[Step]:
@@ -139,6 +148,12 @@ def versioned(number: int) -> Callable[[Callable[[Job], None]], Callable[[Job], 
         return work
 
     return mark
+
+
+def on_gpu(work: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Mark work that runs a model, and so takes a card where the machines have any."""
+    work.wants_gpu = True  # type: ignore[attr-defined]
+    return work
 
 
 def in_order(goals: Iterable[Step]) -> list[Step]:

@@ -27,23 +27,32 @@ def load_base(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
     """Base and tokenizer with the chat tokens added; also which tokens are new.
 
-    Weights are fp32. Attention is SDPA, but eager for short blocks in bf16 on a CPU, where the
-    backward of SDPA is slow (it doubles a step at width 512; in fp32 it is the faster one).
+    Weights are fp32, those of linear layers 4-bit for QLoRA. Attention is SDPA, but eager for
+    short blocks in bf16 on a CPU, where the backward of SDPA is slow (it doubles a step at width
+    512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers import AutoTokenizer
     from transformers.utils import logging
 
+    from veneer.models.encoder_decoder import is_encoder_decoder, language_model
+    from veneer.student.adapters import four_bits, steady
+    from veneer.student.encoder_decoder import add_line_break
+
     logging.disable_progress_bar()
-    set_seed(seed)
+    torch.manual_seed(seed)  # transformers' set_seed would import peft and all behind it
+    packed = (
+        {"quantization_config": four_bits(recipe.precision)} if recipe.method == "qlora" else {}
+    )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = language_model(folder, dtype=torch.float32, **packed)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
             "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
         ) from error
+    steady(model)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and recipe.block > context:
         raise InputError(
@@ -53,6 +62,8 @@ def load_base(
     slow = not torch.cuda.is_available() and precision_of(model, recipe) == "bf16"
     model.set_attn_implementation("eager" if slow and recipe.block <= SHORT else "sdpa")
     added = add_chat_tokens(tokenizer)
+    if is_encoder_decoder(model):
+        added += add_line_break(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = END
     like = {token: list(words) for token, words in recipe.like.items()}
@@ -60,6 +71,21 @@ def load_base(
         like.setdefault(END, []).append(tokenizer.eos_token)
     fit_embeddings(model, tokenizer, added, like)
     return model, tokenizer, added
+
+
+def load_teacher(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An open teacher whose distribution is learned, in fp32, and its tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} holds no teacher that can be listened to: {str(error).splitlines()[0]}",
+            "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
+        ) from error
 
 
 def precision_of(model: PreTrainedModel, recipe: Recipe) -> str:
@@ -78,7 +104,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Weight decay on matrices, none on norms, biases and frozen embeddings."""
     frozen: set[int] = set()
-    if recipe.freeze_embeddings:
+    if recipe.freeze_embeddings and recipe.method == "full":  # adapters leave them frozen anyway
         ids: Any = tokenizer.convert_tokens_to_ids(added)
         rows: list[int] = list(ids)
         layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]

@@ -11,6 +11,7 @@ One process writes a state as one file. Several write a folder together, each it
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -51,6 +52,16 @@ class Keeper:
         for part in (self.states, self.students):
             part.mkdir(parents=True, exist_ok=True)
 
+    def first_said(self, name: str, value: int) -> int:
+        """What was first said to be `name`, in this run or the killed one that it goes on from."""
+        path = self.folder / f"{name}.json"
+        if self.world.first and not path.is_file():
+            scratch = self.folder / f".{name}.json"
+            scratch.write_text(json.dumps(value), "utf-8")
+            scratch.replace(path)
+        said = json.loads(path.read_text("utf-8")) if self.world.first else value
+        return int(self.world.told(said))
+
     def place(self) -> Place | None:
         """Where an earlier run stopped; None where there was none."""
         try:
@@ -73,7 +84,11 @@ class Keeper:
                 _remove(state)
 
     def save(self, name: str, model: Any, optimiser: Any) -> None:
-        """Keep the state of model, optimiser and random numbers under `name`."""
+        """Keep the state of model, optimiser and random numbers under `name`.
+
+        Of the model, that is what is trained; the rest comes with the base. An adapter's state
+        is small, and 4-bit weights, which no model takes back, are not in it.
+        """
         state, scratch = self._state(model, optimiser), self.states / f"{name}.part"
         if self.world.mesh is None:
             torch.save(state, scratch)

@@ -29,7 +29,7 @@ from pydantic_core import to_jsonable_python
 from veneer import errors
 from veneer.errors import InputError, StepFailed, VeneerError
 from veneer.steps import Job
-from veneer.steps.runner import _start_worker
+from veneer.steps.processes import serve
 
 RESTARTS = 3
 """How often processes that died are started again before the training is given up."""
@@ -229,7 +229,7 @@ def _remove(folder: Path) -> None:
 
 def _agent(parent: int, threads: int, folder: Path, arguments: list[str]) -> None:
     """torchrun, in a process that dies with `parent`."""
-    _start_worker(None, parent, threads)
+    serve(parent, threads)
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -256,7 +256,7 @@ def _rank(about: Path) -> None:
     elif attempt and (folder / ERROR).exists():
         return
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    _start_worker(None, os.getppid(), threads)
+    serve(os.getppid(), threads)
     told = json.loads(about.read_text("utf-8"))
     module, name = told.pop("work").split(":")
     inputs = {key: Path(path) for key, path in told["inputs"].items()}

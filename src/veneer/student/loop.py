@@ -23,6 +23,7 @@ from veneer.errors import StepFailed
 from veneer.student.devices import World
 from veneer.student.keeping import ALONE, Keeper, Place
 from veneer.student.recipe import Amount, Recipe
+from veneer.student.resources import Pace, used
 from veneer.student.sharding import clip
 from veneer.student.sweep import Data, Segment, cost
 
@@ -111,6 +112,7 @@ def train_tree(
     every = KEEP_EVERY if keep_every is None else keep_every
     place = keeper.place() or Place(segment=0, taken=0, state=None, losses=())
     losses = list(place.losses)
+    pace = Pace(total * recipe.tokens_per_step, len(losses) * recipe.tokens_per_step)
     if place.state:
         keeper.load(place.state, model, optimiser)
     elif segments[0].after is None and _needed_later(segments, 0, None):
@@ -131,7 +133,8 @@ def train_tree(
                     "Give the recipe a smaller learning_rate or a longer warm-up.",
                 )
             losses.append({"step": step, "loss": loss, "rate": rate})
-            progress(len(losses), total, f"loss {loss:.3f}")
+            pace.step(recipe.tokens_per_step)
+            progress(len(losses), total, pace.note(loss, used(training.world.device.type)))
             due = at + 1 < len(now) and time.monotonic() - kept_at > every
             if training.world.agreed(due):
                 state = f"at-{number}-{at + 1}"

@@ -11,6 +11,7 @@ from typing import Any
 from veneer.errors import InputError
 from veneer.records import SCHEMA_VERSION, Record, write_rows
 from veneer.steps.folder import PARTIAL, differences
+from veneer.steps.space import whole
 
 
 def claim(out: Path, about: str, settings: Mapping[str, Any], results: Sequence[str]) -> None:
@@ -49,10 +50,8 @@ def claim(out: Path, about: str, settings: Mapping[str, Any], results: Sequence[
 
 def publish_rows(path: Path, rows: Iterable[Record]) -> int:
     """Write rows so that the file appears whole; returns how many."""
-    scratch = path.with_name(f"{PARTIAL}{path.name}")
-    count = write_rows(scratch, rows)
-    scratch.replace(path)
-    return count
+    with whole(path, path.with_name(f"{PARTIAL}{path.name}")) as scratch:
+        return write_rows(scratch, rows)
 
 
 def publish_facts(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -63,9 +62,8 @@ def publish_facts(path: Path, settings: Mapping[str, Any], facts: Mapping[str, A
 
 def publish_text(path: Path, text: str) -> None:
     """Write a text so that the file appears whole."""
-    scratch = path.with_name(f"{PARTIAL}{path.name}")
-    scratch.write_text(text, "utf-8")
-    scratch.replace(path)
+    with whole(path, path.with_name(f"{PARTIAL}{path.name}")) as scratch:
+        scratch.write_text(text, "utf-8")
 
 
 def spending(model: Any) -> dict[str, Any]:

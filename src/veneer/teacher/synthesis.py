@@ -27,6 +27,7 @@ from veneer.teacher.self_instruct import (
     ALPACA,
     HUMAN,
     MACHINE,
+    TEMPERATURE,
     Variant,
     self_instruct,
     task_dialogues,
@@ -124,7 +125,9 @@ def self_instruct_files(
         count: new instructions wanted.
         variant: "self-instruct" (6 human + 2 generated instructions a request) or "alpaca"
             (3 whole tasks).
+        temperature: None takes the variant's published one.
     """
+    heat = TEMPERATURE[variant] if temperature is None else temperature
     tasks = read_seed_tasks(seeds, ALPACA if variant == "alpaca" else HUMAN)
     cap = _limits(count, requests)
     settings = {
@@ -132,7 +135,7 @@ def self_instruct_files(
         "task": variant,
         "shots": [ALPACA] if variant == "alpaca" else [HUMAN, MACHINE],
         "seeds": content_id([[t.instruction, t.input, t.output] for t in tasks]),
-        "temperature": temperature,
+        "temperature": heat,
         "max_new_tokens": max_new_tokens,
         "seed": seed,
     }
@@ -144,7 +147,7 @@ def self_instruct_files(
             count=count,
             requests=cap,
             variant=variant,
-            temperature=temperature,
+            temperature=heat,
             seed=seed,
             max_new_tokens=max_new_tokens,
             progress=progress,

