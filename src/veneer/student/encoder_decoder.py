@@ -16,7 +16,7 @@ step the pairs are dealt to its rows by length, which saves padding and changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +181,7 @@ def add_line_break(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [LINE]
 
 
-def pair_loss(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def pair_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Cross-entropy summed over the answers' tokens, a scalar; shapes as `Pairs.batch` has them.
 
     Only real positions reach the output layer, whatever the model does around it (T5 scales).
