@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -61,18 +62,21 @@ def alone(tmp_path_factory, base, corpus):
     for name, recipe in {"plain": RECIPE, "frozen": FROZEN}.items():
         (folder / name).mkdir()
         params = {"recipe": recipe, "budgets": BUDGETS, "seed": 0}
-        train(Job(folder / name, params, {"base": base, "corpus": corpus}))
+        means = {"keep_every": 0.0}
+        train(Job(folder / name, params, {"base": base, "corpus": corpus}, means=means))
     return folder
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory, base, corpus, gpt2, environment):
-    """Students of two processes, and what they refuse."""
+def together(tmp_path_factory, alone, base, corpus, gpt2, environment):
+    """Students of two processes, and what they refuse; "continued" takes only the last step."""
     folder = tmp_path_factory.mktemp("together")
+    shutil.copytree(alone / ".scratch-plain", folder / ".scratch-continued")
     runs = {
         "sharded": (RECIPE, WHOLE),
         "split": (RECIPE, HALF),
         "frozen": (FROZEN, WHOLE),
+        "continued": (RECIPE, WHOLE),
         "uneven": ({**RECIPE, "batch": 3}, WHOLE),
         "planless": (RECIPE, HALF),
     }
@@ -98,6 +102,10 @@ def weights(folder, amount):
     return load_file(folder / f"tokens-{amount}" / "model.safetensors")
 
 
+def rows(folder):
+    return [json.loads(line) for line in (folder / "loss.jsonl").open()]
+
+
 def apart(one, other):
     """The largest difference of two state dicts of the same names."""
     assert one.keys() == other.keys()
@@ -121,10 +129,7 @@ def test_the_students_have_moved_far_and_say_the_same_of_themselves(alone, toget
         if name == "train.json":  # two processes share the rows of a pass
             own = own.replace('"rows_in_pass": 4', '"rows_in_pass": 2')
         assert own == other
-    losses = [
-        [json.loads(line) for line in (folder / "loss.jsonl").open()]
-        for folder in (alone / "plain", together / "sharded", together / "split")
-    ]
+    losses = [rows(f) for f in (alone / "plain", together / "sharded", together / "split")]
     for own in losses[1:]:
         assert [row["step"] for row in own] == list(range(1, 13))
         assert [r["loss"] for r in own] == pytest.approx([r["loss"] for r in losses[0]], abs=1e-5)
@@ -138,6 +143,20 @@ def test_a_killed_process_is_replaced_and_the_run_goes_on_to_the_same_weights(ki
     for amount in BUDGETS:
         assert apart(weights(folder, amount), weights(together / "sharded", amount)) == 0
     assert (folder / "loss.jsonl").read_text() == (together / "sharded/loss.jsonl").read_text()
+
+
+def test_two_processes_go_on_where_one_was_and_one_where_two_were(
+    alone, together, killed, base, corpus, tmp_path
+):
+    assert rows(together / "continued")[:11] == rows(alone / "plain")[:11]
+    assert rows(together / "continued")[:11] != rows(together / "sharded")[:11]
+    assert apart(weights(alone / "plain", 768), weights(together / "continued", 768)) <= 1e-6
+    shutil.copytree(killed[0].with_name(f".scratch-{killed[0].name}"), tmp_path / ".scratch-out")
+    (tmp_path / "out").mkdir()
+    params = {"recipe": RECIPE, "budgets": BUDGETS, "seed": 0}
+    train(Job(tmp_path / "out", params, {"base": base, "corpus": corpus}))
+    assert rows(tmp_path / "out")[:11] == rows(together / "sharded")[:11]
+    assert apart(weights(alone / "plain", 768), weights(tmp_path / "out", 768)) <= 1e-6
 
 
 def test_a_process_that_had_no_part_in_it_loads_the_student_and_writes_the_same(alone, together):
@@ -167,12 +186,12 @@ def test_shares_of_a_step_cover_it():
 
     for size, tensor in ((1, 1), (4, 1), (4, 2), (6, 3)):
         worlds = [World(torch.device("cpu"), rank, size, tensor) for rank in range(size)]
-        rows = [range(24)[world.rows(slice(12, 24))] for world in worlds]
+        shares = [range(24)[world.rows(slice(12, 24))] for world in worlds]
         read = [
             row
-            for world, mine in zip(worlds, rows, strict=True)
+            for world, mine in zip(worlds, shares, strict=True)
             for row in mine
             if world.rank % tensor == 0
         ]
         assert read == list(range(12, 24))
-        assert all(rows[r] == rows[r - r % tensor] for r in range(size))
+        assert all(shares[r] == shares[r - r % tensor] for r in range(size))

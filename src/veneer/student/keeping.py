@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,14 @@ class Keeper:
         is small, and 4-bit weights, which no model takes back, are not in it.
         """
         state, scratch = self._state(model, optimiser), self.states / f"{name}.part"
+        if self.world.first:
+            _remove(scratch)
+        self.world.wait()
         if self.world.mesh is None:
             torch.save(state, scratch)
         else:
             import torch.distributed.checkpoint as sharded
 
-            if self.world.first:
-                _remove(scratch)
-            self.world.wait()
             sharded.save(state, storage_writer=sharded.FileSystemWriter(scratch))
             self.world.wait()
         if self.world.first:
@@ -190,7 +191,9 @@ def _from_folder(path: Path, model: Any) -> dict[str, Any]:
         like = value if weight is None else weight
         device = "cpu" if weight is None else weight.device
         state[key] = torch.empty_like(like, dtype=value.dtype, device=device)
-    sharded.load(state, storage_reader=reader, no_dist=not torch.distributed.is_initialized())
+    with warnings.catch_warnings():  # of one process, which is what it is
+        warnings.simplefilter("ignore", UserWarning)
+        sharded.load(state, storage_reader=reader)
     return state
 
 
