@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ from veneer.errors import InputError
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
 from veneer.student.opening import open_model, open_tokenizer
 from veneer.student.recipe import Recipe
+from veneer.student.sharding import keep_rows
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WIDE = 256
@@ -104,18 +105,9 @@ def parameter_groups(
         for layer in layers:
             if layer is not None and id(layer.weight) not in frozen:
                 frozen.add(id(layer.weight))
-                layer.weight.register_hook(lambda grad: _only_rows(grad, rows))
+                layer.weight.register_post_accumulate_grad_hook(partial(keep_rows, rows=rows))
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.dim() > 1 and id(p) not in frozen]
     rest = [p for p in trained if p.dim() <= 1 or id(p) in frozen]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}]
     return [*groups, {"params": rest, "weight_decay": 0.0}]
-
-
-def _only_rows(grad: torch.Tensor, rows: list[int]) -> torch.Tensor:
-    """The gradient with every row but `rows` set to zero."""
-    import torch
-
-    kept = torch.zeros_like(grad)
-    kept[rows] = grad[rows]
-    return kept
