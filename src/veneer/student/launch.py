@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +90,7 @@ def launch(
             _stay(process, folder / PROGRESS, job.progress)
         error = _error(folder, process.returncode, devices * nodes, restarts)
     finally:
-        if is_first_node():
+        if is_first_node(rendezvous):
             _remove(folder)
     if error is not None:
         raise error
@@ -150,9 +151,17 @@ def meeting_point(
     return f"{first[1]}{first[2] or ''}:{20000 + int(job) % 20000}", name
 
 
-def is_first_node() -> bool:
-    """Whether this node's process owns the output; true outside SLURM."""
-    return os.environ.get("SLURM_NODEID", "0") == "0"
+def is_first_node(rendezvous: str | None = None) -> bool:
+    """Whether this node's process owns the output: SLURM's first, or the one where nodes meet."""
+    if "SLURM_NODEID" in os.environ:
+        return os.environ["SLURM_NODEID"] == "0"
+    host = rendezvous.rpartition(":")[0] if rendezvous else "localhost"
+    here = {"localhost", "127.0.0.1", socket.gethostname(), socket.getfqdn()}
+    if host in here:
+        return True
+    with contextlib.suppress(OSError):
+        return socket.gethostbyname(host) in {socket.gethostbyname(name) for name in here}
+    return False
 
 
 def _stay(process: subprocess.Popen[bytes], channel: Path, progress: Callable[..., None]) -> None:
