@@ -17,7 +17,8 @@ from veneer.models.resolve import fetch_model, local_folder, parse_model
 from veneer.progress import counted
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
-from veneer.steps import Job, RunFolder, SourceFile, encode
+from veneer.steps import Job, RunFolder, SourceFile, encode, told_when_full
+from veneer.student.launch import is_first_node
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
 
@@ -131,11 +132,13 @@ def train_students(
         InputError: what was given cannot be trained.
         RunFolderError: `out` holds another training, or a process works in it.
     """
-    corpus = corpus_at(data)
+    corpus, chosen = corpus_at(data), dict(means or {})
+    if not is_first_node(chosen.get("rendezvous")):
+        return _helped(base, corpus, tokens, out, recipe, seed, chosen)
     folder = RunFolder(out)
-    with folder.locked():
+    with told_when_full(out), folder.locked():
         name, place = base_at(base, out)
-        inputs = {"base": place, "corpus": corpus.parent if data.is_dir() else corpus}
+        inputs = {"base": place, "corpus": corpus}
         if recipe.distil:
             if teacher is None:
                 raise InputError("Distillation needs its teacher.", "Add --teacher hf:FOLDER.")
@@ -145,8 +148,28 @@ def train_students(
         folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
         if not (out / "train.json").is_file():
             names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
-            _train(out, params, inputs, {**(means or {}), "names": names})
+            _train(out, params, inputs, {**chosen, "names": names})
     return result_of(out)
+
+
+def _helped(
+    base: str,
+    corpus: Path,
+    tokens: Sequence[int],
+    out: Path,
+    recipe: Recipe,
+    seed: int,
+    means: dict[str, Any],
+) -> dict[str, Any]:
+    """This machine's share of a training whose output another machine owns."""
+    if recipe.distil:
+        raise InputError(
+            "Distillation runs on the devices of one machine.", "Leave --nodes out, or distil."
+        )
+    params = {"recipe": recipe, "budgets": sorted(set(tokens)), "seed": seed}
+    inputs = {"base": base_at(base, out)[1], "corpus": corpus}
+    train(Job(out / WORK, params, inputs, means=means, scratch=out / SCRATCH))
+    return {"out": str(out), "text": f"This machine did its share; the students are in {out}."}
 
 
 def _train(
