@@ -105,8 +105,8 @@ def test_what_is_not_known_is_said_and_never_a_number():
 
 def test_where_a_model_lies_is_not_told():
     places = ["/home/me/models/llama", "hf:/home/me/models/llama", "./models/llama", "a/b/llama"]
-    for given in places:
-        text = card(About(AMOUNT, RECIPE, given, given))
+    for path in places:
+        text = card(About(AMOUNT, RECIPE, path, path))
         assert "# llama on 20,480 tokens" in text
         assert "to answer as llama does" in text
         assert "models" not in text.split("## What it is not")[0].replace("a model", "")
