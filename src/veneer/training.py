@@ -200,18 +200,19 @@ def first_batch(
 
     Nothing is trained and no weight is read.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     from veneer.models.chat import add_chat_tokens
     from veneer.student.checks import check, show_batch
+    from veneer.student.encoder_decoder import add_line_break, pair_up, show_pairs
     from veneer.student.packing import pack
 
     corpus = corpus_at(data)
     place = Path(base).expanduser()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            place if place.is_dir() else parse_model(base).name
-        )
+        given = place if place.is_dir() else parse_model(base).name
+        tokenizer = AutoTokenizer.from_pretrained(given)
+        apart = getattr(AutoConfig.from_pretrained(given), "is_encoder_decoder", False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{base} has no tokenizer: {str(error).splitlines()[0]}",
@@ -219,6 +220,13 @@ def first_batch(
         ) from error
     add_chat_tokens(tokenizer)
     dialogues = list(read_rows(corpus, Dialogue))
+    if apart:
+        add_line_break(tokenizer)
+        pairs = pair_up(dialogues, tokenizer, recipe.block, recipe.batch, seed)
+        yield from show_pairs(pairs, tokenizer, slice(0, recipe.batch), colours=colours)
+        for name in ("cut_before", "cut_after", "tail"):
+            yield f"{name.replace('_', ' '):>16}  {getattr(pairs, name):,}"
+        return
     packed = pack(dialogues, tokenizer, recipe.block, seed, recipe.packing)
     yield from show_batch(packed, tokenizer, slice(0, recipe.batch), colours=colours)
     for name, value in check(packed, tokenizer, recipe.batch).model_dump().items():
