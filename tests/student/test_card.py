@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import ModelCard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -153,6 +153,7 @@ NAMES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES, NAMES, NAMES, NAMES)
 def test_no_name_breaks_front_matter_or_page(base, teacher, source, licence, corpus):
     line = LedgerLine(
