@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import ModelCard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -105,8 +105,8 @@ def test_what_is_not_known_is_said_and_never_a_number():
 
 def test_where_a_model_lies_is_not_told():
     places = ["/home/me/models/llama", "hf:/home/me/models/llama", "./models/llama", "a/b/llama"]
-    for place in places:
-        text = card(About(AMOUNT, RECIPE, place, place))
+    for path in places:
+        text = card(About(AMOUNT, RECIPE, path, path))
         assert "# llama on 20,480 tokens" in text
         assert "to answer as llama does" in text
         assert "models" not in text.split("## What it is not")[0].replace("a model", "")
@@ -153,6 +153,7 @@ NAMES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES, NAMES, NAMES, NAMES)
 def test_no_name_breaks_front_matter_or_page(base, teacher, source, licence, corpus):
     line = LedgerLine(

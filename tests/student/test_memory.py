@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veneer.errors import InputError, StepFailed
@@ -124,6 +124,7 @@ loads = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(loads, st.integers(0, 10**11), st.integers(0, 10**8))
 def test_rows_are_the_most_that_fit_and_divide_the_batch(load, there, held):
     allowed = [
