@@ -75,13 +75,14 @@ def disturbed(study: str, run: Path, cache: str) -> tuple[float, dict[str, str],
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("study", help="tiny, pocket, or a study file")
     parser.add_argument("--cache", default="", help="keeps pretrained models between runs")
     parser.add_argument("--local", type=Path, help="run folder of the local run, to keep it")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as scratch:
-        study, local = STUDIES[arguments.study], arguments.local or Path(scratch) / "local"
+        study = STUDIES.get(arguments.study, arguments.study)
+        local = arguments.local or Path(scratch) / "local"
         if not (local / "findings.json").exists():
             begun = time.monotonic()
             code = veneer(study, local, arguments.cache, "--workers", "2").wait()
