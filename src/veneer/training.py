@@ -17,7 +17,7 @@ from veneer.models.resolve import fetch_model, local_folder, parse_model
 from veneer.progress import counted
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
-from veneer.steps import Job, RunFolder, SourceFile, encode, told_when_full
+from veneer.steps import Job, RunFolder, SourceFile, encode
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
 

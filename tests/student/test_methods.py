@@ -83,32 +83,31 @@ def test_amounts_under_adapter_kl_and_pull_are_separate_runs(tmp_path, base, cor
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_a_killed_run_with_adapter_and_pull_goes_on(tmp_path, base, corpus, method):
     from veneer.records import Dialogue, read_rows
+    from veneer.student.assembly import assembled
     from veneer.student.keeping import Keeper
     from veneer.student.loop import train_tree
     from veneer.student.recipe import Recipe
     from veneer.student.sweep import runs_of, segments_of
-    from veneer.student.train import _corpus, prepared, save_weights
 
     if method == "qlora":
         pytest.importorskip("bitsandbytes")
-    dialogues = list(read_rows(_corpus(corpus), Dialogue))
+    dialogues = list(read_rows(corpus / "corpus.jsonl", Dialogue))
     fields = {**RECIPE, "method": method, "pull": 10.0, "kl": 0.3}
     recipe = Recipe.model_validate(fields)
-    job = Job(tmp_path, {}, {"base": base})
 
     def go(folder, die_after=None):
-        training, _, packed = prepared(job, recipe, 0, dialogues)
-        segments = segments_of(runs_of([320], recipe, packed, 0))
+        made = assembled({"base": base}, dialogues, recipe, 0)
+        segments = segments_of(runs_of([320], recipe, made.training.data, 0))
 
         def progress(done, total, note=""):
             if done == die_after:
                 raise KeyboardInterrupt
 
         def save(amount, where):
-            save_weights(training.model, where)
+            made.save(where)
 
         keeper = Keeper(folder)
-        train_tree(training, segments, keeper, save, progress, keep_every=0)
+        train_tree(made.training, segments, keeper, save, progress, keep_every=0)
         return keeper.students / "tokens-320" / "model.safetensors"
 
     whole = go(tmp_path / "whole").read_bytes()

@@ -33,7 +33,7 @@ class About:
     base: its name, or "hf:" and its name on the hub. teacher: who is imitated; without it, whom
     the ledger names. corpus: the name of its data. stats: the corpus's stats.json. run: train.json,
     of which `precision`, `seed`, `dialogues` and `blocks` are shown. sequence_to_sequence: the
-    base is an encoder-decoder.
+    base is an encoder-decoder. refined: refine.json, where it was refined after imitation.
     """
 
     amount: Amount
@@ -44,6 +44,7 @@ class About:
     stats: Mapping[str, Any] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     sequence_to_sequence: bool = False
+    refined: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ledger(self) -> list[LedgerLine]:
@@ -255,11 +256,11 @@ def _recipe(about: About) -> str:
     recipe, run = about.recipe, about.run
     packed = "cut into blocks" if recipe.packing == "chunk" else "packed whole into blocks"
     epochs = "one epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
-    how = {"full": "all weights", "lora": "an adapter", "qlora": "an adapter over 4 bits"}
+    trained = {"full": "all weights", "lora": "an adapter", "qlora": "an adapter over 4 bits"}
     said = [
         f"Dialogues were {packed} of {recipe.block:,} tokens; {recipe.batch} blocks make a step, "
         f"and {about.amount.steps:,} steps were taken over {epochs}, with a loss on answers and "
-        f"their end alone. Trained: {how[recipe.method]}, by {recipe.optimiser} at a peak rate "
+        f"their end alone. Trained: {trained[recipe.method]}, by {recipe.optimiser} at a peak rate "
         f"of {recipe.learning_rate:g} ({recipe.schedule} schedule, "
         f"{'constant after warm-up' if recipe.decay == 'none' else recipe.decay + ' decay'})."
     ]
@@ -267,6 +268,13 @@ def _recipe(about: About) -> str:
         said.append(f"Precision: {_name(run['precision'])}.")
     if "seed" in run:
         said.append(f"Seed: {_name(run['seed'])}.")
+    if about.refined:
+        how = about.refined["refinement"]["by"]
+        what = {"on-policy": "on-policy distillation", "preference": "preference imitation (DPO)"}
+        said.append(
+            f"Then {what[how]} on {about.refined['prompts']:,} of the corpus's own queries, at a "
+            f"peak rate of {about.refined['rate']:g}."
+        )
     fields = yaml.safe_dump(
         {"recipe": recipe.model_dump(mode="json")}, sort_keys=False, default_flow_style=None
     )

@@ -53,7 +53,7 @@ def train(job: Job) -> None:
     training.rows = keeper.first_said("rows", training.rows)
     runs = runs_of(budgets, recipe, training.data, seed)
     segments = segments_of(runs)
-    facts = {
+    facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "precision": "bf16" if training.half else "fp32",
         "rows_in_pass": training.rows,
