@@ -10,6 +10,7 @@ off again is not exact in floating point, and a run saves several students on it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -77,7 +78,8 @@ def wrapped(
         fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in model.modules()),
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # what peft still asks of transformers
         torch.manual_seed(seed)
         return get_peft_model(model, config)
 
