@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from veneer.student.bases import load_base, parameter_groups, precision_of
+from veneer.student.devices import World
 from veneer.student.keeping import Keeper
 from veneer.student.loop import Training, train_tree
 from veneer.student.losses import imitation_loss
@@ -132,7 +133,7 @@ def veneer(base: Path, shape: Shape, packed: Packed, recipe: Recipe) -> tuple[An
         loss=imitation_loss,
         rows=rows_of(shape),
         half=precision_of(model, recipe) == "bf16",
-        device=DEVICE,
+        world=World(DEVICE),
     )
     amount = Amount(asked=1, tokens=1, learned=1, steps=shape.steps, folder="model")
     segment = Segment(None, 0, np.arange(shape.steps), np.ones(shape.steps), (amount,))

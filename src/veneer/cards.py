@@ -14,6 +14,8 @@ from veneer.steps import Part, RunFolder, Step, in_order, whole
 from veneer.student.card import README, About, card, stats_of
 from veneer.student.recipe import Amount, Recipe
 
+REFINED = "refine.json"
+
 
 def measured_cards(folder: RunFolder, goal: Step, study: Study) -> int:
     """Write README.md anew in the folder of every student that the study measured.
@@ -30,7 +32,10 @@ def measured_cards(folder: RunFolder, goal: Step, study: Study) -> int:
     findings = Findings.model_validate_json((folder.root / "findings.json").read_text("utf-8"))
     count = 0
     for subject, student in students(goal):
-        place = folder.resolve(student)
+        place, refined = folder.resolve(student), {}
+        if "student" in student.step.inputs:
+            refined = json.loads((folder.output(student.step) / REFINED).read_text("utf-8"))
+            student = imitating(student)
         run = folder.output(student.step)
         facts = json.loads((run / "train.json").read_text("utf-8"))
         amount = next(
@@ -48,6 +53,7 @@ def measured_cards(folder: RunFolder, goal: Step, study: Study) -> int:
             corpus=subject.corpus or "",
             stats=_stats(folder, goal, study, subject.corpus or ""),
             run=facts,
+            refined=refined,
             sequence_to_sequence=bool(config.get("is_encoder_decoder")),
         )
         text = card(
@@ -70,6 +76,13 @@ def students(goal: Step) -> Iterator[tuple[Subject, Part]]:
             subject = Subject.model_validate(subject)
             if subject.role == "student":
                 yield subject, model
+
+
+def imitating(student: Part) -> Part:
+    """The student that a refined one was refined from."""
+    source = student.step.inputs["student"]
+    assert isinstance(source, Part)
+    return source
 
 
 def _reference(study: Study, base: str) -> str:

@@ -22,6 +22,7 @@ from veneer.records import CorpusFacts, Subject
 from veneer.spec import Corpus, Study
 from veneer.spec.parts import Choice, Synthesis
 from veneer.steps import Part, SourceFile, Step
+from veneer.student.refine.step import REFINED, refine
 from veneer.student.train import train
 from veneer.teacher.choosing import choose
 from veneer.teacher.collect import collect
@@ -29,7 +30,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
-DEVICES = ("devices", "nodes", "tensor_parallel", "rendezvous", "rows")
+DEVICES = ("devices", "tensor_parallel", "rows", "recompute")
 AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 
@@ -243,7 +244,20 @@ class Trial:
         teacher = self.study.teacher.model
         means["names"] = {"base": self.study.bases[base], "teacher": teacher, "corpus": corpus}
         label = f"trained-{base}-{corpus}-s{self.seed}"
-        return Step(label, train, params, inputs, seconds=8, means=means)
+        devices = float(means["devices"] or 1)
+        return Step(label, train, params, inputs, seconds=8, means=means, cpus=devices)
+
+    def student(self, base: str, corpus: str, amount: int) -> Part:
+        """The student of one amount: after imitation, or refined with its teacher's help."""
+        imitating = self.trained(base, corpus) / f"tokens-{amount}"
+        refinement = self.study.corpora[corpus].refine
+        if refinement is None:
+            return imitating
+        teacher = self.voice(self.study.teacher.model)
+        params = {**teacher.params, "refinement": refinement, "seed": self.seed}
+        inputs = {**teacher.inputs, "student": imitating, "prompts": self.mixed(corpus)}
+        label = f"refined-{base}-{corpus}-{amount}-s{self.seed}"
+        return Step(label, refine, params, inputs, seconds=20, means=teacher.means) / REFINED
 
     # ---- measuring --------------------------------------------------------------------
 
@@ -289,7 +303,6 @@ class Trial:
             subject = Subject(model=base, role="base", base=base, tokens=0, seed=seed)
             steps.append(self.asked_about(subject, self.voice(given), study.measures))
             for corpus in study.corpora:
-                run = self.trained(base, corpus)
                 for amount in study.amounts_of(corpus):
                     subject = Subject(
                         model=f"{base}-{corpus}-{amount}",
@@ -299,7 +312,7 @@ class Trial:
                         tokens=amount,
                         seed=seed,
                     )
-                    model = Voice(inputs={"model": run / f"tokens-{amount}"})
+                    model = Voice(inputs={"model": self.student(base, corpus, amount)})
                     steps.append(self.asked_about(subject, model, study.measures))
         return steps
 

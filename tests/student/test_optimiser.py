@@ -294,4 +294,8 @@ def test_two_processes_scale_by_the_whole_weight(tmp_path):
         subprocess.Popen([sys.executable, script, str(rank), str(tmp_path / "meeting")])
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    try:
+        assert [process.wait(timeout=120) for process in running] == [0, 0]
+    finally:
+        for process in running:
+            process.kill()

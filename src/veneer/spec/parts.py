@@ -17,6 +17,7 @@ from pydantic import (
 from veneer.corpus.dedup import Dedup, Sameness
 from veneer.corpus.pipeline.settings import Curation, Decontamination
 from veneer.models.resolve import parse_model
+from veneer.student.refine.refinement import Refinement
 
 Measure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -136,6 +137,7 @@ class Corpus(Curation, Strict):
     import: files of dialogues that a teacher already wrote. `teacher` and `licence` say who and
         under which terms, for records that do not say themselves.
     synthesize: task data that the teacher writes from seed pairs (local imitation).
+    refine: what is done with each student after imitation, on the corpus's own queries.
     mix: other corpora of the study by name, each with its share of the words; a mixture is
         trained on in one order, in which every amount of data has these shares.
 
@@ -156,6 +158,7 @@ class Corpus(Curation, Strict):
     task: Measure | None = None
     tokens: tuple[Tokens, ...] | None = None
     recipe: str | dict[str, Any] = Field(default_factory=dict)
+    refine: Refinement | None = None
     dedup: Dedup | None = None  # type: ignore[assignment]
     sameness: Sameness = "folded"
     decontaminate: Decontamination = Decontamination(bleu=None)

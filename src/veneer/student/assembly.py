@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ from veneer.records import Dialogue
 from veneer.student.adapters import merged, save_adapter, wrapped
 from veneer.student.bases import load_base, load_teacher, parameter_groups, precision_of
 from veneer.student.checks import check
+from veneer.student.devices import World, share_of
 from veneer.student.encoder_decoder import pair_loss, pair_up
 from veneer.student.isolation import isolation
+from veneer.student.keeping import ALONE
 from veneer.student.loop import Training
 from veneer.student.losses import Loss, distilled, imitation_loss, kl_to, same_tokens
-from veneer.student.memory import Load, rows_that_fit, shape_of
+from veneer.student.memory import Load, loaded, rows_that_fit, shape_of
 from veneer.student.optimiser import make_optimiser
 from veneer.student.packing import pack
 from veneer.student.recipe import Recipe
 from veneer.student.regularisers import Pull
+from veneer.student.sharding import alike, shard, whole_weights
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,21 @@ class Assembled:
     load: Load
 
     def save(self, folder: Path) -> None:
-        """The student that the model is now, as plain `from_pretrained` loads it."""
+        """The student that the model is now, as plain `from_pretrained` loads it.
+
+        Where several processes train it, each calls this and the first one writes.
+        """
         model = self.training.model
         if hasattr(model, "peft_config"):
             merged(model).save_pretrained(folder)
             save_adapter(model, folder)
-        else:
+        elif self.training.world.mesh is None:
             model.save_pretrained(folder)
+        else:
+            weights = whole_weights(model, self.training.world)
+            if not self.training.world.first:
+                return
+            model.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -58,6 +69,8 @@ def assembled(
     seed: int,
     in_order: bool = False,
     rows: int | None = None,
+    world: World = ALONE,
+    recompute: bool = False,
 ) -> Assembled:
     """Load the base, pack the dialogues, check both, and choose how many rows a pass takes.
 
@@ -65,11 +78,18 @@ def assembled(
         inputs: `base`, and `teacher` where the recipe distils one: model folders.
         in_order: the dialogues are in the order in which they are trained on.
         rows: blocks in a pass; by default what fits into memory.
+        world: the processes that train it, and this one's device.
+        recompute: see `shard`.
 
     Raises:
         InputError: base, data, recipe and memory do not go together; says what would.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device, share = world.device, share_of(recipe.batch, world)
+    if world.size > 1 and recipe.method != "full":
+        raise InputError(
+            f"method: {recipe.method} trains on one device; {world.size} are asked for.",
+            "Leave --devices out, or set recipe.method to full.",
+        )
     model, tokenizer, added = load_base(Path(inputs["base"]), recipe, seed)
     order = None if in_order else seed
     data: Any
@@ -85,9 +105,11 @@ def assembled(
     if recipe.method != "full":
         ids: Any = tokenizer.convert_tokens_to_ids(added)
         model = wrapped(model, recipe.lora, ids, seed)  # type: ignore[assignment]
-    model.to(device)  # type: ignore[arg-type]
+    precision = precision_of(model, recipe)
+    model = shard(model, world, precision, recompute)
     load = load_of(model, recipe, device)
-    rows = _checked(rows, recipe.batch) if rows else rows_that_fit(load)
+    load = replace(load, batch=share, world=world.size, checkpointing=recompute)
+    rows = _checked(rows, share) if rows else rows_that_fit(load, taken=loaded(load))
     if not is_encoder_decoder(model) and recipe.packing == "best-fit":
         loss = _apart(loss, isolation(model))
     held: list[Callable[[float], None]] = []
@@ -95,13 +117,13 @@ def assembled(
         held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)
     training = Training(
         model=model,
-        optimiser=make_optimiser(parameter_groups(model, tokenizer, recipe, added), recipe),
+        optimiser=make_optimiser(alike(parameter_groups(model, tokenizer, recipe, added)), recipe),
         data=data,
         recipe=recipe,
         loss=loss,
         rows=rows,
         half=load.precision == "bf16",
-        device=device,
+        world=world,
         after_step=held,
     )
     return Assembled(training, tokenizer, facts, load)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
+from veneer.student.opening import open_model, open_tokenizer
 from veneer.student.recipe import Recipe
+from veneer.student.sharding import keep_rows
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WIDE = 256
@@ -31,10 +33,9 @@ def load_base(
     512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    from veneer.models.encoder_decoder import is_encoder_decoder, language_model
+    from veneer.models.encoder_decoder import is_encoder_decoder
     from veneer.student.adapters import four_bits, steady
     from veneer.student.encoder_decoder import add_line_break
 
@@ -43,14 +44,8 @@ def load_base(
     packed = (
         {"quantization_config": four_bits(recipe.precision)} if recipe.method == "qlora" else {}
     )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = language_model(folder, dtype=torch.float32, **packed)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
-            "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
-        ) from error
+    tokenizer = open_tokenizer(folder)
+    model = open_model(folder, dtype=torch.float32, **packed)
     steady(model)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and recipe.block > context:
@@ -110,18 +105,9 @@ def parameter_groups(
         for layer in layers:
             if layer is not None and id(layer.weight) not in frozen:
                 frozen.add(id(layer.weight))
-                layer.weight.register_hook(lambda grad: _only_rows(grad, rows))
+                layer.weight.register_post_accumulate_grad_hook(partial(keep_rows, rows=rows))
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.dim() > 1 and id(p) not in frozen]
     rest = [p for p in trained if p.dim() <= 1 or id(p) in frozen]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}]
     return [*groups, {"params": rest, "weight_decay": 0.0}]
-
-
-def _only_rows(grad: torch.Tensor, rows: list[int]) -> torch.Tensor:
-    """The gradient with every row but `rows` set to zero."""
-    import torch
-
-    kept = torch.zeros_like(grad)
-    kept[rows] = grad[rows]
-    return kept

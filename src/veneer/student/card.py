@@ -33,7 +33,7 @@ class About:
     base: its name, or "hf:" and its name on the hub. teacher: who is imitated; without it, whom
     the ledger names. corpus: the name of its data. stats: the corpus's stats.json. run: train.json,
     of which `precision`, `seed`, `dialogues` and `blocks` are shown. sequence_to_sequence: the
-    base is an encoder-decoder.
+    base is an encoder-decoder. refined: refine.json, where it was refined after imitation.
     """
 
     amount: Amount
@@ -44,6 +44,7 @@ class About:
     stats: Mapping[str, Any] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     sequence_to_sequence: bool = False
+    refined: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ledger(self) -> list[LedgerLine]:
@@ -80,7 +81,8 @@ def card(
         gaps: the share of the gap to its teacher that it closed, by metric.
         veneer: what the whole study found, by "style" and "capability".
     """
-    base, corpus = _name(about.base) or "a base model", _name(about.corpus) or "imitation data"
+    base = _name(_shown(about.base)) or "a base model"
+    corpus = _name(about.corpus) or "imitation data"
     blocks = [
         f"---\n{_front(about)}---",
         f"# {base} on {about.amount.tokens:,} tokens of {corpus}",
@@ -120,7 +122,7 @@ def _front(about: About) -> str:
 
 
 def _intro(about: About, base: str, corpus: str) -> str:
-    who = _and(_name(name) for name in about.teachers) or "a model that is not named"
+    who = _and(_name(_shown(name)) for name in about.teachers) or "a model that is not named"
     return f"A student: {base}, fine-tuned on {corpus} to answer as {who} does."
 
 
@@ -255,11 +257,11 @@ def _recipe(about: About) -> str:
     recipe, run = about.recipe, about.run
     packed = "cut into blocks" if recipe.packing == "chunk" else "packed whole into blocks"
     epochs = "one epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
-    how = {"full": "all weights", "lora": "an adapter", "qlora": "an adapter over 4 bits"}
+    trained = {"full": "all weights", "lora": "an adapter", "qlora": "an adapter over 4 bits"}
     said = [
         f"Dialogues were {packed} of {recipe.block:,} tokens; {recipe.batch} blocks make a step, "
         f"and {about.amount.steps:,} steps were taken over {epochs}, with a loss on answers and "
-        f"their end alone. Trained: {how[recipe.method]}, by {recipe.optimiser} at a peak rate "
+        f"their end alone. Trained: {trained[recipe.method]}, by {recipe.optimiser} at a peak rate "
         f"of {recipe.learning_rate:g} ({recipe.schedule} schedule, "
         f"{'constant after warm-up' if recipe.decay == 'none' else recipe.decay + ' decay'})."
     ]
@@ -267,6 +269,13 @@ def _recipe(about: About) -> str:
         said.append(f"Precision: {_name(run['precision'])}.")
     if "seed" in run:
         said.append(f"Seed: {_name(run['seed'])}.")
+    if about.refined:
+        how = about.refined["refinement"]["by"]
+        what = {"on-policy": "on-policy distillation", "preference": "preference imitation (DPO)"}
+        said.append(
+            f"Then {what[how]} on {about.refined['prompts']:,} of the corpus's own queries, at a "
+            f"peak rate of {about.refined['rate']:g}."
+        )
     fields = yaml.safe_dump(
         {"recipe": recipe.model_dump(mode="json")}, sort_keys=False, default_flow_style=None
     )
@@ -284,6 +293,14 @@ def _section(title: str, body: str) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}", *body])
+
+
+def _shown(model: str) -> str:
+    """A model's name; of a folder the last part, since where it lies is nobody's business."""
+    scheme, colon, name = model.rpartition("hf:")
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        return Path(name).name
+    return f"{scheme}{colon}{name}"
 
 
 def _name(value: Any) -> str:

@@ -20,9 +20,11 @@ import numpy as np
 import torch
 
 from veneer.errors import StepFailed
-from veneer.student.keeping import Keeper, Place
+from veneer.student.devices import World
+from veneer.student.keeping import ALONE, Keeper, Place
 from veneer.student.recipe import Amount, Recipe
 from veneer.student.resources import Pace, used
+from veneer.student.sharding import clip
 from veneer.student.sweep import Data, Segment, cost
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ KEEP_EVERY = 300.0
 class Training:
     """What is trained, on what, and how.
 
-    rows: blocks in one pass; divides the recipe's batch.
+    rows: blocks in one pass; divides this process's share of the recipe's batch.
     half: whether passes run in bf16 (weights stay fp32).
+    world: the processes that train together, and the device of this one.
     after_step: called with the step's rate after every optimiser step.
     """
 
@@ -48,36 +51,38 @@ class Training:
     loss: Loss
     rows: int
     half: bool = False
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    world: World = ALONE
     after_step: list[Callable[[float], None]] = field(default_factory=list)
 
     def step(self, batch: int, rate: float) -> float:
         """One optimiser step on one batch; returns the mean loss of its labelled tokens."""
-        recipe, first = self.recipe, batch * self.recipe.batch
+        recipe, device = self.recipe, self.world.device
+        whole = slice(batch * recipe.batch, (batch + 1) * recipe.batch)
+        mine = self.world.rows(whole)
         passes = [
             self.data.batch(slice(start, start + self.rows))
-            for start in range(first, first + recipe.batch, self.rows)
+            for start in range(mine.start, mine.stop, self.rows)
         ]
-        learned = max(1, self.data.learned(slice(first, first + recipe.batch)))
-        summed = torch.zeros((), device=self.device)
+        learned = max(1, self.data.learned(whole))
+        summed = torch.zeros((), device=device)
         for arrays in passes:
             tensors = {name: self._tensor(array) for name, array in arrays.items()}
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.half):
                 loss = self.loss(self.model, tensors) / learned
-            loss.backward()
+            (loss * self.world.data).backward()  # sharding takes the mean over processes
             summed += loss.detach()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        clip(self.model.parameters(), recipe.clip, self.world)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         for after in self.after_step:
             after(rate)
-        return summed.item()
+        return self.world.totals([summed.item()])[0]
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         kind = np.int64 if array.dtype.kind == "i" else array.dtype
-        return torch.from_numpy(array.astype(kind)).to(self.device, non_blocking=True)
+        return torch.from_numpy(array.astype(kind)).to(self.world.device, non_blocking=True)
 
 
 def train_tree(
@@ -129,8 +134,9 @@ def train_tree(
                 )
             losses.append({"step": step, "loss": loss, "rate": rate})
             pace.step(recipe.tokens_per_step)
-            progress(len(losses), total, pace.note(loss, used(training.device.type)))
-            if time.monotonic() - kept_at > every and at + 1 < len(now):
+            progress(len(losses), total, pace.note(loss, used(training.world.device.type)))
+            due = at + 1 < len(now) and time.monotonic() - kept_at > every
+            if training.world.agreed(due):
                 state = f"at-{number}-{at + 1}"
                 keeper.save(state, model, optimiser)
                 kept = Place(segment=number, taken=at + 1, state=state, losses=tuple(losses))

@@ -12,7 +12,7 @@ Bytes throughout. The need of a pass is the sum of five parts (`Need`):
   input, and one layer at a time the rest;
 - logits: (rows × block, vocabulary), their log-softmax and its gradient.
 
-Measured peaks lie between 0.7 and 1.3 times the estimate (`tests/student/test_memory.py`) where
+Measured peaks lie between 0.75 and 1.25 times the estimate (`tests/student/test_memory.py`) where
 the allocator gives back what is freed. On a CPU glibc keeps some of it: by default, up to 1.7
 times the estimate was resident. `SPARE` leaves room for that.
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from veneer.errors import InputError, StepFailed, VeneerError
@@ -44,8 +45,8 @@ PER_SCORE = {"fp32": 4, "bf16": 6}
 and (eager attention alone) a head and position: tensors saved for the backward pass, counted in
 transformers 5.23. Llama has 16 + 40 and GPT-2 20 + 32 in fp32; the larger of both is taken."""
 
-PER_LOGIT = {"fp32": 12, "bf16": 16}
-"""Bytes a logit: itself, in fp32, its log-softmax and gradients."""
+PER_LOGIT = {"fp32": 16, "bf16": 20}
+"""Bytes a logit: itself, its log-softmax and the gradients of both, in fp32; and the bf16 one."""
 
 SMALLEST_BLOCK = 64
 MOST_DEVICES = 64
@@ -157,10 +158,27 @@ def shape_of(model: Any) -> Shape:
     )
 
 
+def shape_at(folder: Path) -> Shape:
+    """The shape of the model in a folder, all weights trained, before any weight is loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = AutoConfig.from_pretrained(folder)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    with torch.device("meta"):
+        return shape_of(kind.from_config(config))
+
+
+def loaded(load: Load) -> int:
+    """Bytes of the weights themselves on one device, which are held once the model is loaded."""
+    shape = load.shape
+    frozen = (shape.parameters - shape.trained) * shape.frozen_bytes
+    return int((shape.trained * 4 + frozen) / load.world)
+
+
 def needed(load: Load, rows: int) -> Need:
     """What an optimiser step needs at its peak, with `rows` rows of `load.block` tokens a pass."""
     shape, precision = load.shape, load.precision
-    held = shape.trained * 4 + (shape.parameters - shape.trained) * shape.frozen_bytes
     copied = 2 * shape.parameters if precision == "bf16" else 0
     if load.world > 1:  # a layer at a time, and the next one, are gathered whole
         copied = 2 * (copied or 4 * shape.parameters) // max(shape.layers, 1)
@@ -175,7 +193,7 @@ def needed(load: Load, rows: int) -> Need:
     if load.attention == "eager":
         kept += 8 * shape.heads * load.block
     return Need(
-        weights=int(held / load.world) + copied,
+        weights=loaded(load) + copied,
         gradients=4 * shape.trained // load.world,
         optimiser=8 * shape.trained // load.world,
         activations=tokens * kept,
@@ -222,7 +240,7 @@ def alternatives(load: Load, there: int, taken: int = 0) -> Iterator[str]:
         yield f"blocks of {block:,} tokens (recipe.block: {block})"
     spared = replace(load, checkpointing=True)
     if not load.checkpointing and fits(spared, 1, there, taken):
-        yield "activation checkpointing"
+        yield "computing activations twice instead of keeping them (--recompute)"
     shape = load.shape
     added = int(LORA_SHARE * shape.parameters)
     adapted = replace(shape, parameters=shape.parameters + added, trained=added)

@@ -9,7 +9,7 @@ are trained at a fraction of the peak rate and data amount is confounded with le
 
 from __future__ import annotations
 
-from math import floor
+from math import ceil, floor
 from typing import Any, Literal
 
 import numpy as np
@@ -123,7 +123,7 @@ class Recipe(Record):
         if self.schedule == "matched":
             return floor(self.warmup_share * smallest)
         if self.warmup_steps is None:
-            return floor(self.warmup_share * steps)
+            return ceil(self.warmup_share * steps)  # as transformers rounds it
         return self.warmup_steps
 
 

@@ -14,6 +14,8 @@ from veneer.errors import InputError, nearest
 from veneer.records import Dialogue, read_rows
 from veneer.steps import Job, on_gpu, versioned
 from veneer.student.card import README, About, card, stats_of
+from veneer.student.devices import launched
+from veneer.student.launch import launch
 from veneer.student.recipe import Amount, Lora, Recipe
 
 TRAINED_ON = "trained_on.json"
@@ -29,28 +31,38 @@ def train(job: Job) -> None:
         rows); with `distil` in the recipe also `teacher`, the open teacher's folder.
     params: `recipe` (fields of Recipe), `budgets` (tokens, one or more), `seed`, optional
         `in_order` (the corpus is in the order in which it is trained on: a mixture's).
-    means: `rows` (blocks in a pass), `names` (of `base`, `teacher` and `corpus`, for the card).
+    means: `rows` (blocks in a pass), `names` (of `base`, `teacher` and `corpus`, for the card);
+        `devices`, `nodes`, `tensor_parallel`, `rendezvous`: see `launch`; `recompute`: see
+        `shard`; `keep_every`: seconds between states kept for a killed run.
     Writes `tokens-<budget>/` (model, tokenizer and card; `from_pretrained` loads them),
     train.json (the Amounts with true counts, the recipe, the precision that ran, what the checks
     found) and loss.jsonl (`step`, mean loss per learned token, `rate`).
     """
     from veneer.student.assembly import assembled
+    from veneer.student.devices import join, leave
     from veneer.student.keeping import Keeper
     from veneer.student.loop import train_tree
     from veneer.student.memory import explained, out_of_memory
     from veneer.student.sweep import cost, runs_of, segments_of
 
+    means = job.means
+    devices, nodes = int(means.get("devices") or 1), int(means.get("nodes") or 1)
+    if devices * nodes > 1 and not launched():
+        return launch(train, job, devices, nodes, means.get("rendezvous"))
     recipe = read_recipe(job.params["recipe"])
     budgets, seed = sorted({int(b) for b in job.params["budgets"]}), int(job.params["seed"])
     if not budgets:
         raise InputError("No data amount is given.", "Give at least one, in tokens.")
     corpus = corpus_file(Path(job.inputs["corpus"]))
     dialogues = list(read_rows(corpus, Dialogue))
-    keeper = Keeper(job.scratch)
-    in_order = bool(job.params.get("in_order"))
-    made = assembled(job.inputs, dialogues, recipe, seed, in_order, job.means.get("rows"))
+    world = join(means.get("tensor_parallel") or 1, devices * nodes)
+    keeper = Keeper(job.scratch, world)
+    in_order, rows = bool(job.params.get("in_order")), means.get("rows")
+    recompute = bool(means.get("recompute"))
+    made = assembled(job.inputs, dialogues, recipe, seed, in_order, rows, world, recompute)
     training = made.training
-    training.rows = keeper.first_said("rows", training.rows)
+    shared = f"rows-{world.data}" if world.data > 1 else "rows"
+    training.rows = keeper.first_said(shared, training.rows, anew=rows is not None)
     runs = runs_of(budgets, recipe, training.data, seed)
     segments = segments_of(runs)
     facts: dict[str, Any] = {
@@ -70,6 +82,8 @@ def train(job: Job) -> None:
 
     def save(amount: Amount, folder: Path) -> None:
         made.save(folder)
+        if not world.first:
+            return
         seen = json.dumps(amount.model_dump(exclude={"folder"}))
         (folder / TRAINED_ON).write_text(seen + "\n")
         about = About(
@@ -85,11 +99,15 @@ def train(job: Job) -> None:
         (folder / README).write_text(card(about), "utf-8")
 
     try:
-        losses = train_tree(training, segments, keeper, save, job.progress)
+        every = means.get("keep_every")
+        losses = train_tree(training, segments, keeper, save, job.progress, every)
     except (RuntimeError, MemoryError, OSError) as error:
         if out_of_memory(error):
             raise explained(error, made.load, training.rows) from error
         raise
+    leave()
+    if not world.first:
+        return
     for run in runs:
         folder = run.amount.folder
         shutil.copytree(keeper.students / folder, job.out / folder, copy_function=_linked)
