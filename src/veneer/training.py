@@ -18,6 +18,7 @@ from veneer.progress import counted
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
 from veneer.steps import Job, RunFolder, SourceFile, encode
+from veneer.student.launch import is_first_node, take_part
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
 
@@ -131,6 +132,11 @@ def train_students(
         InputError: what was given cannot be trained.
         RunFolderError: `out` holds another training, or a process works in it.
     """
+    how = means or {}
+    devices, nodes = how.get("devices") or 1, how.get("nodes") or 1
+    if not is_first_node(nodes, how.get("rendezvous")):
+        take_part(out / SCRATCH, devices, nodes, how.get("rendezvous"))
+        return {"out": str(out), "text": "This machine took part; the first one has the students."}
     corpus = corpus_at(data)
     folder = RunFolder(out)
     with folder.locked():
