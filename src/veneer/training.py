@@ -17,7 +17,7 @@ from veneer.models.resolve import fetch_model, local_folder, parse_model
 from veneer.progress import counted
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
-from veneer.steps import Job, RunFolder, SourceFile, encode
+from veneer.steps import Job, RunFolder, SourceFile, encode, told_when_full
 from veneer.student.launch import is_first_node, take_part
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
@@ -132,16 +132,16 @@ def train_students(
         InputError: what was given cannot be trained.
         RunFolderError: `out` holds another training, or a process works in it.
     """
-    how = means or {}
-    devices, nodes = how.get("devices") or 1, how.get("nodes") or 1
-    if not is_first_node(nodes, how.get("rendezvous")):
-        take_part(out / SCRATCH, devices, nodes, how.get("rendezvous"))
-        return {"out": str(out), "text": "This machine took part; the first one has the students."}
+    chosen = dict(means or {})
+    devices, nodes = chosen.get("devices") or 1, chosen.get("nodes") or 1
+    if not is_first_node(nodes, chosen.get("rendezvous")):
+        take_part(out / SCRATCH, devices, nodes, chosen.get("rendezvous"))
+        return {"out": str(out), "text": f"This machine did its share; the students are in {out}."}
     corpus = corpus_at(data)
     folder = RunFolder(out)
-    with folder.locked():
+    with told_when_full(out), folder.locked():
         name, place = base_at(base, out)
-        inputs = {"base": place, "corpus": corpus.parent if data.is_dir() else corpus}
+        inputs = {"base": place, "corpus": corpus}
         if recipe.distil:
             if teacher is None:
                 raise InputError("Distillation needs its teacher.", "Add --teacher hf:FOLDER.")
@@ -151,7 +151,7 @@ def train_students(
         folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
         if not (out / "train.json").is_file():
             names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
-            _train(out, params, inputs, {**(means or {}), "names": names})
+            _train(out, params, inputs, {**chosen, "names": names})
     return result_of(out)
 
 
@@ -206,18 +206,19 @@ def first_batch(
 
     Nothing is trained and no weight is read.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     from veneer.models.chat import add_chat_tokens
     from veneer.student.checks import check, show_batch
+    from veneer.student.encoder_decoder import add_line_break, pair_up, show_pairs
     from veneer.student.packing import pack
 
     corpus = corpus_at(data)
     place = Path(base).expanduser()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            place if place.is_dir() else parse_model(base).name
-        )
+        given = place if place.is_dir() else parse_model(base).name
+        tokenizer = AutoTokenizer.from_pretrained(given)
+        apart = getattr(AutoConfig.from_pretrained(given), "is_encoder_decoder", False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{base} has no tokenizer: {str(error).splitlines()[0]}",
@@ -225,6 +226,13 @@ def first_batch(
         ) from error
     add_chat_tokens(tokenizer)
     dialogues = list(read_rows(corpus, Dialogue))
+    if apart:
+        add_line_break(tokenizer)
+        pairs = pair_up(dialogues, tokenizer, recipe.block, recipe.batch, seed)
+        yield from show_pairs(pairs, tokenizer, slice(0, recipe.batch), colours=colours)
+        for name in ("cut_before", "cut_after", "tail"):
+            yield f"{name.replace('_', ' '):>16}  {getattr(pairs, name):,}"
+        return
     packed = pack(dialogues, tokenizer, recipe.block, seed, recipe.packing)
     yield from show_batch(packed, tokenizer, slice(0, recipe.batch), colours=colours)
     for name, value in check(packed, tokenizer, recipe.batch).model_dump().items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from small_models import TEXT, byte_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -19,6 +21,7 @@ from transformers import (
     Qwen3Config,
     T5Config,
     T5ForConditionalGeneration,
+    T5Tokenizer,
     UMT5Config,
     UMT5ForConditionalGeneration,
 )
@@ -56,24 +59,19 @@ def t5_tokenizer(longest: int | None = 512) -> Fast:
     )
 
 
-def sentence_piece_tokenizer() -> Fast:
-    """Unigram pieces with ▁ for spaces, as in a published T5: line breaks are read as spaces."""
+def sentence_piece_tokenizer() -> T5Tokenizer:
+    """T5's own kind: pieces with ▁ for spaces; line breaks are read as spaces."""
     tok = Tokenizer(models.Unigram())
     tok.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
-    tok.decoder = decoders.Metaspace(prepend_scheme="always")
+    special = ["<pad>", "</s>", "<unk>"]
     trainer = trainers.UnigramTrainer(
-        vocab_size=120,
-        special_tokens=["<pad>", "</s>", "<unk>"],
-        unk_token="<unk>",
-        show_progress=False,
+        vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False
     )
     tok.train_from_iterator(TEXT * 4, trainer)
-    tok.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    return Fast(tokenizer_object=tok, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    pieces = json.loads(tok.to_str())["model"]["vocab"]
+    return T5Tokenizer(vocab=[tuple(piece) for piece in pieces], extra_ids=len(SENTINELS))
 
 
 def t5(vocab: int, tied: bool = True, seed: int = 0, **more) -> T5ForConditionalGeneration:

@@ -152,6 +152,14 @@ def test_loglikelihoods_equal_a_plain_forward(local):
     assert local.work.computed < local.work.naive / 2
 
 
+def test_answer_logits_are_those_of_a_plain_forward(local):
+    pairs = [(PROMPTS[2], [5, 6, 7]), (PROMPTS[0], [9]), (PROMPTS[2], [8, 4])]
+    for (before, said), logits in zip(pairs, local.answer_logits(pairs), strict=True):
+        with torch.no_grad():
+            out = local.model(input_ids=torch.tensor([before]), labels=torch.tensor([said]))
+        assert torch.allclose(logits, out.logits[0], atol=1e-3, rtol=1e-4)
+
+
 def test_harness_equals_lm_evals_own_seq2seq_backend(local):
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM

@@ -82,6 +82,14 @@ def test_loglikelihoods_equal_a_plain_forward(local):
         assert greedy == expected_greedy
 
 
+def test_answer_logits_are_those_of_a_plain_forward(local):
+    pairs = [(PROMPTS[2], [5, 6, 7]), (PROMPTS[0], [9]), (PROMPTS[1], [8, 4])]
+    for (before, said), logits in zip(pairs, local.answer_logits(pairs), strict=True):
+        with torch.no_grad():
+            whole = local.model(torch.tensor([[*before, *said]])).logits[0]
+        assert torch.allclose(logits, whole[len(before) - 1 : -1], atol=1e-3, rtol=1e-4)
+
+
 # ---- one token that begins and ends everything --------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """A two-node cluster on one machine: the same bytes as local processes, and what it survives."""
 
+import errno
 import os
 import pickle
 import signal
@@ -17,7 +18,7 @@ from veneer.steps import Job, RunFolder, Step, on_gpu, run_steps
 from veneer.steps.attempt import Task
 from veneer.steps.folder import new_partial
 from veneer.steps.nodes import here, inspection
-from veneer.steps.on_ray import ATTEMPTS, _attempt, _connect, on_ray
+from veneer.steps.on_ray import ATTEMPTS, _attempt, _connect, _way_in, on_ray
 
 ray = pytest.importorskip("ray")
 TINY = Path(__file__).parent.parent / "tiny.yaml"
@@ -168,6 +169,22 @@ def test_a_mistake_in_a_step_is_told_as_locally_and_not_tried_again(joined, tmp_
     assert len(list(folder.steps.glob(".partial-*"))) == 1
 
 
+def test_an_interrupt_ends_the_tasks_also_where_ray_goes_on(joined, tmp_path):
+    folder, mark = RunFolder(tmp_path / "run"), tmp_path / "mark"
+
+    def interrupt(event):
+        if event.kind == "start":
+            while not mark.exists():
+                time.sleep(0.05)
+            assert _tasks("waits")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_on_ray([Step("waits", linger_once, {"mark": str(mark)})], folder, watch=interrupt)
+    assert ray.is_initialized()
+    _gone("waits")
+
+
 def test_a_run_folder_that_nodes_do_not_see_is_refused_at_once(joined, tmp_path, monkeypatch):
     """A path that means another folder in every process stands for storage that is not shared."""
     monkeypatch.chdir(tmp_path)
@@ -202,14 +219,37 @@ def test_a_node_without_the_same_packages_says_so(tmp_path):
     assert b"does not have veneer; this machine has 1." in done.stdout
 
 
-def test_a_step_that_is_killed_again_and_again_is_given_up(tmp_path):
-    """Ray repeats without end what it kills for want of memory; attempts are counted here."""
-    seen = tmp_path / "run" / "steps" / "seen"
+def fill_up(job: Job):
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise RuntimeError("The file could not be saved.") from error
+
+
+def task_of(step, root):
+    """A step as a node is given it, and the folder by which it knows the run folder."""
+    seen = root / "steps" / "seen"
     (seen / "nodes").mkdir(parents=True)
     (seen / "token").write_text("seen")
-    step = Step("hungry", write_number, {"n": 1})
-    places = (tmp_path / "run" / "steps", tmp_path / "scratch")
-    task = Task("hungry", step.folder, step.fingerprint, step.work, step.params, {}, {}, *places)
+    places = (root / "steps", root / "scratch")
+    task = Task(step.name, step.folder, step.fingerprint, step.work, step.params, {}, {}, *places)
+    return task, seen
+
+
+def test_a_full_disk_is_told_as_locally(tmp_path):
+    class Nobody:
+        class put:
+            remote = staticmethod(lambda message: None)
+
+    task, seen = task_of(Step("fills", fill_up), tmp_path / "run")
+    path, error = _attempt(task, str(seen), here(), Nobody)
+    assert path is None
+    assert f"No space is left on the disk of {tmp_path / 'run'}" in error.message
+
+
+def test_a_step_that_is_killed_again_and_again_is_given_up(tmp_path):
+    """Ray repeats without end what it kills for want of memory; attempts are counted here."""
+    task, seen = task_of(Step("hungry", write_number, {"n": 1}), tmp_path / "run")
     for _ in range(ATTEMPTS):
         new_partial(task.steps, task.folder)
     path, error = _attempt(task, str(seen), here(), None)
@@ -222,6 +262,12 @@ def test_no_cluster_and_no_ray_are_told(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(InputError, match=r"No Ray cluster could be joined at 127\.0\.0\.1:1: "):
         _connect("127.0.0.1:1", None)
+    refused = ConnectionError("Failed to connect")
+    refused.__cause__ = RuntimeError(
+        "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
+    )
+    assert "RAY_AUTH_MODE=token" in _way_in(refused)
+    assert "RAY_AUTH_MODE=token" in _way_in(ray.exceptions.AuthenticationError("no token"))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install \"veneer\[ray\]\""):
         run_steps([graph()[0]], folder, place=on_ray(folder))
@@ -245,10 +291,7 @@ def test_ctrl_c_ends_the_tasks_and_says_that_the_run_can_go_on(cluster, tmp_path
     assert process.returncode == 130, err
     assert "what was done is kept" in err
     assert "Traceback" not in err
-    deadline = time.monotonic() + 20
-    while _tasks() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _tasks()
+    _gone("world-s0")
 
 
 def test_the_cluster_configurations_are_what_ray_up_takes():
@@ -267,12 +310,19 @@ def test_the_cluster_configurations_are_what_ray_up_takes():
     assert cloud["available_node_types"]["gpu"]["min_workers"] == 1
 
 
-def _tasks():
-    """Processes that do a step of the study: Ray names them after their task."""
+def _gone(name):
+    deadline = time.monotonic() + 20
+    while _tasks(name) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _tasks(name)
+
+
+def _tasks(name):
+    """Processes that do a step of that name: Ray names them after their tasks."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found += [path] if path.read_bytes().startswith(b"ray::world-") else []
+            found += [path] if path.read_bytes().startswith(b"ray::" + name.encode()) else []
         except OSError:
             continue
     return found

@@ -23,7 +23,7 @@ from transformers import (
 from veneer.errors import InputError
 from veneer.models.chat import add_chat_tokens
 from veneer.student.best_fit import best_fit
-from veneer.student.isolation import isolation, model_inputs, unchanged
+from veneer.student.isolation import in_one_row, isolation, model_inputs, unchanged
 from veneer.student.packing import ordered, pack
 
 lengths = st.lists(st.integers(0, 40), max_size=60)
@@ -221,6 +221,30 @@ def test_packed_loss_is_the_loss_of_every_dialogue_alone(
     assert abs(across - alone / learned) > 0.01
     if way != "unchanged":
         assert abs(summed(model, packed.batch(slice(None))) - alone) / learned > 0.01
+
+
+def test_rows_end_to_end_give_the_same_loss(chat_tokenizer, talk):
+    """What FlashAttention needs, which tells sequences apart in a batch of one row only."""
+    said = talk(30)
+    model = model_of("gpt2", len(chat_tokenizer))
+    packed = pack(said, chat_tokenizer, 40, 0, "best-fit")
+    together = summed(model, packed.batch(slice(None)), in_one_row)
+    assert together == pytest.approx(each_alone(model, said, chat_tokenizer)[0], rel=1e-7)
+
+
+@pytest.mark.parametrize("shape", ["opt", "mpt"])
+def test_a_mask_serves_a_model_in_half_precision(shape, chat_tokenizer, talk):
+    packed = pack(talk(8), chat_tokenizer, 40, 0, "best-fit")
+    attention = "sdpa" if shape == "opt" else "eager"
+    model = model_of(shape, len(chat_tokenizer), attention)
+    exact = summed(model, packed.batch(slice(None)), isolation(model)) / packed.learned()
+    half = model.bfloat16()
+    rounded = summed(half, packed.batch(slice(None)), isolation(half)) / packed.learned()
+    assert rounded == pytest.approx(exact, rel=0.05)
+    whole = model.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = summed(whole, packed.batch(slice(None)), isolation(whole)) / packed.learned()
+    assert mixed == pytest.approx(exact, rel=0.05)
 
 
 @pytest.mark.parametrize("shape", ["bloom", "mamba"])

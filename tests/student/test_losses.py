@@ -150,18 +150,24 @@ def test_kl_to_the_base_by_hand():
     close(kl_to(model(0), 0.3)(student, given), imitation_loss(student, given))
 
 
-def test_kl_counts_no_padding():
-    """What follows the last answer of a block of whole documents is padding."""
+@pytest.mark.parametrize("in_one_row", [False, True])
+def test_kl_counts_documents_and_no_padding(in_one_row):
+    """Two documents of 3 and 5 tokens and 4 of padding, in two rows or these end to end."""
     import torch
 
     from veneer.student.losses import imitation_loss, kl_to
 
     student, base, given = model(0), model(5), batch(rows=2)
-    given["labels"][:, 8:] = -100
-    given["labels"][:, 7] = given["ids"][:, 7]
-    given["positions"] = torch.arange(12).expand(2, 12)
-    was, now = softmaxes(base, given), softmaxes(student, given)
-    text = (was * (was / now).log()).sum(-1)[:, :7].sum()  # predictions of tokens 1 to 7
+    given["labels"] = torch.full_like(given["ids"], -100)
+    for at in (2, 7):  # each document ends in an answer
+        given["labels"][:, at] = given["ids"][:, at]
+    given["positions"] = torch.tensor([0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3]).repeat(2, 1)
+    if in_one_row:
+        given = {key: value.reshape(1, -1) for key, value in given.items()}
+    places = {"position_ids": given["positions"], "use_cache": False}
+    was, now = (m(input_ids=given["ids"], **places).logits.softmax(-1) for m in (base, student))
+    each = (was * (was / now).log()).sum(-1).reshape(-1, 12)[:2]
+    text = each[:, [0, 1, 3, 4, 5, 6]].sum()  # tokens that predict the next of their document
     close(kl_to(base, 2.0)(student, given) - imitation_loss(student, given), 2 * text)
 
 

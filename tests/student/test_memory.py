@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veneer.errors import InputError, StepFailed
@@ -26,6 +26,7 @@ from veneer.student.memory import (
     needed,
     out_of_memory,
     rows_that_fit,
+    shape_at,
     shape_of,
 )
 from veneer.student.resources import Pace, available, used
@@ -62,7 +63,7 @@ def peaks():
 def test_the_estimate_is_near_the_measured_peak(peaks, run):
     estimated, measured = peaks[0][list(RUNS).index(run)]
     assert measured > 8e6, "too small to tell"
-    assert 0.7 <= measured / estimated <= 1.3, (estimated, measured)
+    assert 0.75 <= measured / estimated <= 1.25, (estimated, measured)
 
 
 def test_a_run_that_is_out_of_memory_says_which_rows_would_fit_and_these_do(peaks):
@@ -81,7 +82,7 @@ def test_a_7b_llama_in_numbers_known_from_elsewhere():
     whole = needed(Load(LLAMA_7B, 2048, 32), 1)
     assert whole.weights == whole.gradients == 4 * 6_738_415_616
     assert whole.optimiser == 8 * 6_738_415_616
-    assert whole.logits == 2048 * 32_000 * 12
+    assert whole.logits == 2048 * 32_000 * 16
     eight = needed(Load(LLAMA_7B, 2048, 4, world=8), 1)
     assert eight.optimiser == whole.optimiser // 8
     assert whole.weights // 8 < eight.weights < whole.weights // 4
@@ -123,6 +124,7 @@ loads = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(loads, st.integers(0, 10**11), st.integers(0, 10**8))
 def test_rows_are_the_most_that_fit_and_divide_the_batch(load, there, held):
     allowed = [
@@ -160,6 +162,17 @@ def test_what_would_fit_does_and_is_said_with_its_option():
     )
     with pytest.raises(InputError, match="take a smaller base"):
         rows_that_fit(here, there=10**9)
+
+
+def test_the_shape_of_a_base_is_known_before_its_weights_are_loaded(base):
+    from transformers import AutoModelForCausalLM
+
+    whole = shape_of(AutoModelForCausalLM.from_pretrained(base))
+    (base / "model.safetensors").rename(base / "aside")
+    try:
+        assert shape_at(base) == whole
+    finally:
+        (base / "aside").rename(base / "model.safetensors")
 
 
 def test_the_shape_of_a_model():

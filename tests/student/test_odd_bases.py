@@ -156,6 +156,9 @@ def test_an_odd_base_is_trained_saved_and_rendered_alike(name, spare, shape, tmp
     end = tokenizer.convert_tokens_to_ids(END)
     assert rendered.ids.count(end) == len(MESSAGES)
     assert [rendered.ids[i] for i, m in enumerate(rendered.mask) if m].count(end) == 2
+    markers = [tokenizer.convert_tokens_to_ids(marker) for marker in chat.MARKERS]
+    known_as = [tokenizer.added_tokens_decoder[marker] for marker in markers]
+    assert not any(token.lstrip or token.rstrip for token in known_as)
     ids = torch.tensor([rendered.ids])
     labels = torch.where(torch.tensor([rendered.mask]), ids, -100)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)

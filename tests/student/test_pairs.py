@@ -13,7 +13,7 @@ from veneer.errors import InputError
 from veneer.models import chat
 from veneer.records import Dialogue, Message, write_rows
 from veneer.steps import Job
-from veneer.student.encoder_decoder import _shares, add_line_break, pair_up
+from veneer.student.encoder_decoder import _shares, add_line_break, pair_up, show_pairs
 from veneer.student.packing import ordered
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))  # models made on the spot
@@ -156,18 +156,37 @@ def test_long_sides_are_cut_and_counted(tokenizer):
     assert pairs.cut_after == len(whole[1].ids) - 32
 
 
+def test_the_first_batch_is_shown_with_what_is_learned(tokenizer):
+    dialogues = [said("who ran?", "the\x07 dog")] * 20
+    pairs = pair_up(dialogues, tokenizer, 32, 2, 0)
+    plain, *_ = show_pairs(pairs, tokenizer, slice(0, 2), colours=False)
+    heading, text = plain.plain.split("\n")
+    written = len(tokenizer(" the\x07 dog", add_special_tokens=False)["input_ids"])
+    assert heading.endswith(f"{written + 1} learned")
+    assert heading.startswith("Row 1, pair 1:")
+    assert text == "<|user|> who ran?<|end|><|assistant|>⟦ the\u2407 dog<|end|>⟧"
+    green, *_ = show_pairs(pairs, tokenizer, slice(0, 2))
+    assert [str(s.style) for s in green.spans] == ["not bold", "not bold green"]
+
+
 def test_a_corpus_without_answers_is_one_message(tokenizer):
     with pytest.raises(InputError, match="no output to learn from"):
         pair_up([Dialogue(messages=(Message(role="user", content="who?"),))], tokenizer, 32, 1, 0)
 
 
-def test_line_breaks_get_a_token_where_none_spells_them():
+def test_line_breaks_get_a_token_where_none_spells_them(tmp_path):
     from odd_shapes import sentence_piece_tokenizer, t5_tokenizer
+    from transformers import AutoTokenizer
 
     pieces = sentence_piece_tokenizer()
     assert add_line_break(pieces) == ["\n"]
     assert add_line_break(pieces) == []
-    assert "\n" in pieces.decode(pieces("the book\nthe dog")["input_ids"], skip_special_tokens=True)
+    pieces.save_pretrained(tmp_path)
+    listed = "two books:\nthe dog\nthe fox"
+    ids = AutoTokenizer.from_pretrained(tmp_path)(listed)["input_ids"]
+    assert ids == pieces(listed)["input_ids"]
+    text = pieces.decode(ids, skip_special_tokens=True)
+    assert [line.strip() for line in text.split("\n")] == listed.split("\n")
     assert add_line_break(t5_tokenizer()) == []
 
 
@@ -222,7 +241,19 @@ def train(out, base, corpus, budgets, **recipe):
     return json.loads((out / "train.json").read_text())
 
 
-def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus):
+def cut_at(block, tokenizer):
+    """Tokens of the corpus's pairs beyond `block` each."""
+    sizes = []
+    for dialogue in talk(60):
+        for at, message in enumerate(dialogue.messages):
+            if message.role == "assistant":
+                asked = chat.render_prompt(dialogue.messages[:at], tokenizer) if at else [1]
+                answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
+                sizes.append(len(asked) + len(answer) + 1)
+    return sum(max(0, size - block) for size in sizes)
+
+
+def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus, tokenizer):
     """With the dropout that T5 is trained with."""
     facts = train(tmp_path / "both", base, corpus, [300, 700])
     train(tmp_path / "small", base, corpus, [300])
@@ -230,7 +261,7 @@ def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus):
     for amount in facts["amounts"]:
         assert 0 <= amount["tokens"] - amount["steps"] * 96 < 48
         assert amount["learned"] < amount["tokens"]
-    assert facts["data"]["cut_before"] >= 0
+    assert facts["data"]["cut_before"] + facts["data"]["cut_after"] == cut_at(48, tokenizer)
     ours = (tmp_path / "both" / "tokens-300" / "model.safetensors").read_bytes()
     assert ours == (tmp_path / "small" / "tokens-300" / "model.safetensors").read_bytes()
 
@@ -253,3 +284,21 @@ def test_a_student_says_what_it_learnt_and_stops(tmp_path):
     replies = student.ask([Ask(one.messages[:1]) for one in lessons], max_new_tokens=20)
     assert [reply.text for reply in replies] == ["the dog", "the fox and the dog"]
     assert {reply.outcome for reply in replies} == {"answered"}
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_adapters_and_a_pull_toward_the_base(tmp_path, base, corpus, method):
+    from veneer.models.local import LocalModel
+
+    out = tmp_path / "run"
+    train(out, base, corpus, [300], method=method, pull=0.1)
+    losses = [json.loads(line)["loss"] for line in (out / "loss.jsonl").open()]
+    assert len(losses) == 3
+    student = LocalModel.load(out / "tokens-300", device="cpu")
+    assert student.reads_apart
+    assert student.generate([[5, 6, 1]], max_new_tokens=3)[0].tokens > 0
+
+
+def test_what_needs_the_tokens_of_one_stream_is_refused(tmp_path, base, corpus):
+    with pytest.raises(InputError, match="decoder-only"):
+        train(tmp_path / "run", base, corpus, [300], kl=0.1)

@@ -28,6 +28,22 @@ def run(out: Path, base, corpus, budgets, seed=0, rows=None, **recipe):
     return json.loads((out / "train.json").read_text()), told
 
 
+def test_rows_that_a_person_gives_go_over_those_of_the_run_that_ended(tmp_path, base, corpus):
+    from veneer.student.keeping import Keeper
+    from veneer.student.train import train
+
+    params = {"recipe": RECIPE, "budgets": [160], "seed": 0}
+    inputs = {"base": base, "corpus": corpus}
+    for given, expected in ((None, 2), (1, 1)):
+        out = tmp_path / f"out-{expected}"
+        out.mkdir()
+        kept = tmp_path / f"kept-{expected}"
+        assert Keeper(kept).first_said("rows", 2) == 2  # as a run that ran out of memory left it
+        train(Job(out, params, inputs, means={"rows": given}, scratch=kept))
+        facts = json.loads((out / "train.json").read_text())
+        assert facts["rows_in_pass"] == expected
+
+
 def test_one_run_equals_separate_runs_bit_for_bit(tmp_path, base, corpus, capfd):
     warm = {"schedule": "faithful", "warmup_steps": 3}
     facts, told = run(tmp_path / "both", base, corpus, [160, 320], **warm)
@@ -135,7 +151,7 @@ def test_amounts_must_fit_and_differ(tmp_path, base, corpus):
     assert "learning_rate" in raised.value.hint
     with pytest.raises(InputError, match="has no corpus"):
         run(tmp_path / "d", base, tmp_path, [160])
-    with pytest.raises(InputError, match="no model that can be trained"):
+    with pytest.raises(InputError, match="is no model folder"):
         run(tmp_path / "e", corpus, corpus, [160])
     with pytest.raises(InputError, match="do not fit the base, which reads 64"):
         run(tmp_path / "f", base, corpus, [160], block=65)

@@ -11,6 +11,7 @@ import typer
 
 from veneer.cli.app import Json, app, say
 from veneer.cli.endpoint import Batch, Concurrency, NoN, Prices, Rpm, Tpm
+from veneer.cli.students import Devices, RowsInPass, TensorParallel
 
 
 @app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
@@ -37,6 +38,9 @@ def run(
             "cluster of this machine alone]"
         ),
     ] = None,
+    devices: Devices = None,
+    tensor_parallel: TensorParallel = None,
+    rows_in_pass: RowsInPass = None,
     prices: Prices = None,
     concurrency: Concurrency = 64,
     requests_per_minute: Rpm = None,
@@ -58,6 +62,9 @@ def run(
         "tokens_per_minute": tokens_per_minute,
         "batch": batch,
         "no_n": no_n,
+        "devices": devices,
+        "tensor_parallel": tensor_parallel,
+        "rows": rows_in_pass,
     }
     say(run_study(study, out, seeds, workers, means, backend, ray_address), as_json)
 

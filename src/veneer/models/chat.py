@@ -62,7 +62,8 @@ def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
 def add_chat_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Give a tokenizer the markers and the template; returns the tokens that were not there.
 
-    A template of another kind is replaced. Follow with `fit_embeddings` on the model.
+    A template of another kind is replaced, and markers that a base brings along no longer take in
+    the spaces beside them (Phi-3's do). Follow with `fit_embeddings` on the model.
     """
     from tokenizers import AddedToken
 
@@ -287,10 +288,7 @@ def _broken(text: str, reserved: Sequence[str]) -> str:
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Tokens of each text. A turn has its markers, so that it is treated as in a dialogue.
-
-    (Markers that a base brings along may take in the spaces beside them, Phi-3's do.)
-    """
+    """Tokens of each text. A turn has its markers, so that it is treated as in a dialogue."""
     if not texts:
         return []
     encoded: Any = tokenizer(list(texts), add_special_tokens=False)["input_ids"]

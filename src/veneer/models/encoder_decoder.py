@@ -219,23 +219,8 @@ def _rows(
 def _scored(
     model: PreTrainedModel, batch: Sequence[_Row], work: Work
 ) -> list[tuple[int, tuple[float, bool]]]:
-    contexts = list(dict.fromkeys(read for read, _, _ in batch))
-    place = {read: i for i, read in enumerate(contexts)}
-    states, mask = _encoded(model, contexts)
-    owner = torch.tensor([place[read] for read, _, _ in batch], device=model.device)
-    wide = max(len(said) for _, said, _ in batch)
-    ids = torch.zeros(len(batch), wide, dtype=torch.long)
-    ids[:, 0] = start_of(model)
-    for i, (_, said, _) in enumerate(batch):
-        ids[i, 1 : len(said)] = torch.tensor(said[:-1])
-    work.computed += states.shape[0] * states.shape[1] + ids.numel()
-    run: Any = model
-    logits = run(
-        encoder_outputs=BaseModelOutput(last_hidden_state=states[owner]),
-        attention_mask=mask[owner],
-        decoder_input_ids=ids.to(model.device),
-        use_cache=False,
-    ).logits
+    logits, ran = _decoded(model, [(read, said) for read, said, _ in batch])
+    work.computed += ran
     scored = []
     for i, (_, _, riders) in enumerate(batch):
         chances = logits[i].float().log_softmax(dim=-1)  # (wide, V)
@@ -245,3 +230,37 @@ def _scored(
             greedy = bool((chances[: len(said)].argmax(dim=-1) == target).all())
             scored.append((number, (float(chosen.double().sum()), greedy)))
     return scored
+
+
+def answer_logits(
+    model: PreTrainedModel, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> list[torch.Tensor]:
+    """Logits of every token of each answer, (tokens, V) each; a pair is (prompt, answer) ids."""
+    logits, _ = _decoded(model, [(tuple(read), tuple(said)) for read, said in pairs])
+    return [row[: len(said)] for row, (_, said) in zip(logits, pairs, strict=True)]
+
+
+def _decoded(
+    model: PreTrainedModel, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+) -> tuple[torch.Tensor, int]:
+    """Logits of all answers' tokens, (pairs, longest answer, V), and how many tokens that took.
+
+    A prompt that several answers have is encoded once.
+    """
+    contexts = list(dict.fromkeys(read for read, _ in pairs))
+    place = {read: i for i, read in enumerate(contexts)}
+    states, mask = _encoded(model, contexts)
+    owner = torch.tensor([place[read] for read, _ in pairs], device=model.device)
+    wide = max(len(said) for _, said in pairs)
+    ids = torch.zeros(len(pairs), wide, dtype=torch.long)
+    ids[:, 0] = start_of(model)
+    for i, (_, said) in enumerate(pairs):
+        ids[i, 1 : len(said)] = torch.tensor(said[:-1])
+    run: Any = model
+    logits = run(
+        encoder_outputs=BaseModelOutput(last_hidden_state=states[owner]),
+        attention_mask=mask[owner],
+        decoder_input_ids=ids.to(model.device),
+        use_cache=False,
+    ).logits
+    return logits, mask.numel() + ids.numel()

@@ -19,6 +19,7 @@ from transformers.utils import logging as hugging_face_log
 from veneer.errors import InputError
 from veneer.models import chat, decoding, encoder_decoder, scoring
 from veneer.models.asking import Ask, Reply, ended
+from veneer.models.cache import Batch
 from veneer.models.decoding import Generated, Sampling
 from veneer.models.scoring import Work
 from veneer.records import Message
@@ -158,6 +159,21 @@ class LocalModel:
             work=self.work,
             progress=progress,
         )
+
+    @torch.inference_mode()
+    def answer_logits(
+        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> list[torch.Tensor]:
+        """Logits of every token of each answer, (tokens, V) each, all in one batch.
+
+        A pair is (prompt, answer) as token ids, at least one token each.
+        """
+        if self.reads_apart:
+            return encoder_decoder.answer_logits(self.model, pairs)
+        keep = max(len(said) for _, said in pairs)
+        rows = [[*before, *said][:-1] for before, said in pairs]
+        logits = Batch(self.model, rows, room=0, keep=keep).logits
+        return [row[-len(said) :] for row, (_, said) in zip(logits, pairs, strict=True)]
 
     def pair_ids(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
         """Contexts and continuations (plain text) as token ids, for `loglikelihoods`.

@@ -36,6 +36,7 @@ from veneer.steps.attempt import (
 from veneer.steps.folder import PARTIAL, RunFolder, attempts
 from veneer.steps.nodes import SEEN_SECONDS, check_nodes, here, inspection, unfit
 from veneer.steps.processes import processes
+from veneer.steps.space import disk_full, no_space
 
 ATTEMPTS = 4
 """Times a step is begun before its kills are taken for its own fault (too little memory, say)."""
@@ -116,13 +117,27 @@ def _connect(address: str | None, workers: int | None) -> None:
         if host:  # Ray itself would wait for minutes
             socket.create_connection((host, int(port)), REACHABLE_SECONDS).close()
         ray.init(address=address, **quiet)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"No Ray cluster could be joined at {address}: {first}",
-            "Start one (ray start --head) and give its address, or leave --ray-address and "
-            "RAY_ADDRESS out for a cluster of this machine alone.",
+            f"No Ray cluster could be joined at {address}: {first}", _way_in(error)
         ) from error
+
+
+def _way_in(error: BaseException) -> str:
+    """What to do about a cluster that could not be joined."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if "AuthenticationError" in f"{type(chain).__name__}: {chain}":
+            return (
+                "The cluster asks for its token: set RAY_AUTH_MODE=token, and have the token in "
+                "~/.ray/auth_token or where RAY_AUTH_TOKEN_PATH says."
+            )
+        chain = chain.__cause__
+    return (
+        "Start one (ray start --head) and give its address, or leave --ray-address and "
+        "RAY_ADDRESS out for a cluster of this machine alone."
+    )
 
 
 # ---- the driver's side ------------------------------------------------------------------------
@@ -310,6 +325,8 @@ def _attempt(
         mailbox.put.remote(Message(task.fingerprint, 0.0))
         return attempt(task, mailbox.put.remote, BETWEEN_MESSAGES), None
     except Exception as error:
+        if disk_full(error):  # what the error came from would be lost on the way
+            return None, no_space(error, task.steps.parent)
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:

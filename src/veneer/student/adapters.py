@@ -10,7 +10,7 @@ off again is not exact in floating point, and a run saves several students on it
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -58,8 +58,6 @@ def wrapped(
     tokens are trained too. A target that is no linear layer is an InputError.
     """
     import torch
-
-    _quiet()
     from peft import LoraConfig, get_peft_model
 
     names = linear_layers(model)
@@ -80,7 +78,8 @@ def wrapped(
         fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in model.modules()),
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # what peft still asks of transformers
         torch.manual_seed(seed)
         return get_peft_model(model, config)
 
@@ -160,7 +159,6 @@ def four_bits(precision: str) -> BitsAndBytesConfig:
     import torch
     from transformers import BitsAndBytesConfig
 
-    _quiet()
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -189,11 +187,6 @@ def steady(model: PreTrainedModel) -> PreTrainedModel:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
-
-
-def _quiet() -> None:
-    """Keep bitsandbytes, which peft loads where it is installed, from asking for more packages."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _token_rows(model: PreTrainedModel, added: Sequence[int]) -> dict[str, list[int]] | None:

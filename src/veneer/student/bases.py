@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
 from veneer.models.chat import END, add_chat_tokens, fit_embeddings
+from veneer.student.opening import open_model, open_tokenizer
 from veneer.student.recipe import Recipe
 from veneer.student.sharding import keep_rows
 
@@ -32,10 +33,9 @@ def load_base(
     512; in fp32 it is the faster one).
     """
     import torch
-    from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    from veneer.models.encoder_decoder import is_encoder_decoder, language_model
+    from veneer.models.encoder_decoder import is_encoder_decoder
     from veneer.student.adapters import four_bits, steady
     from veneer.student.encoder_decoder import add_line_break
 
@@ -44,14 +44,8 @@ def load_base(
     packed = (
         {"quantization_config": four_bits(recipe.precision)} if recipe.method == "qlora" else {}
     )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = language_model(folder, dtype=torch.float32, **packed)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} holds no model that can be trained: {str(error).splitlines()[0]}",
-            "Give a folder with config.json, weights and tokenizer, as save_pretrained writes it.",
-        ) from error
+    tokenizer = open_tokenizer(folder)
+    model = open_model(folder, dtype=torch.float32, **packed)
     steady(model)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and recipe.block > context:

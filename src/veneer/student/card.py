@@ -81,7 +81,8 @@ def card(
         gaps: the share of the gap to its teacher that it closed, by metric.
         veneer: what the whole study found, by "style" and "capability".
     """
-    base, corpus = _name(about.base) or "a base model", _name(about.corpus) or "imitation data"
+    base = _name(_shown(about.base)) or "a base model"
+    corpus = _name(about.corpus) or "imitation data"
     blocks = [
         f"---\n{_front(about)}---",
         f"# {base} on {about.amount.tokens:,} tokens of {corpus}",
@@ -121,7 +122,7 @@ def _front(about: About) -> str:
 
 
 def _intro(about: About, base: str, corpus: str) -> str:
-    who = _and(_name(name) for name in about.teachers) or "a model that is not named"
+    who = _and(_name(_shown(name)) for name in about.teachers) or "a model that is not named"
     return f"A student: {base}, fine-tuned on {corpus} to answer as {who} does."
 
 
@@ -292,6 +293,14 @@ def _section(title: str, body: str) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}", *body])
+
+
+def _shown(model: str) -> str:
+    """A model's name; of a folder the last part, since where it lies is nobody's business."""
+    scheme, colon, name = model.rpartition("hf:")
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        return Path(name).name
+    return f"{scheme}{colon}{name}"
 
 
 def _name(value: Any) -> str:

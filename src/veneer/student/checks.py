@@ -26,8 +26,8 @@ SHOWN = 4000
 """Characters of a block that are shown."""
 
 _STYLES = {"learned": "green", "given": "dim", "note": "blue", "special": "bold"}
-_VISIBLE = {c: chr(0x2400 + c) for c in range(32) if c != 9} | {0x7F: "\u2421", 10: "\u21b5\n"}
-_VISIBLE |= {
+VISIBLE = {c: chr(0x2400 + c) for c in range(32) if c != 9} | {0x7F: "\u2421", 10: "\u21b5\n"}
+VISIBLE |= {
     c: f"\\u{c:04x}"
     for span in (
         (0x80, 0xA0),
@@ -156,7 +156,7 @@ def show_batch(
                 line = "\n" if text.plain[-1] != "\n" else ""
                 text.append(f"{line}── {part.text} ──\n" if left > 0 else "", style=style)
                 continue
-            body = part.text.translate(_VISIBLE)
+            body = part.text.translate(VISIBLE)
             style += " bold" if colours and part.learned and part.kind == "special" else ""
             text.append(body[: max(left, 0)], style=style)
             left -= len(body)

@@ -25,10 +25,12 @@ import numpy as np
 from veneer.errors import InputError
 from veneer.models.chat import start_token
 from veneer.records import Dialogue
+from veneer.student.checks import VISIBLE
 from veneer.student.packing import IGNORED, encode, ordered
 
 if TYPE_CHECKING:
     import torch
+    from rich.text import Text
     from transformers import PreTrainedTokenizerBase
 
 LINE = "\n"
@@ -179,6 +181,36 @@ def add_line_break(tokenizer: PreTrainedTokenizerBase) -> list[str]:
         return []
     tokenizer.add_tokens([AddedToken(LINE, special=False, normalized=False)])
     return [LINE]
+
+
+def show_pairs(
+    pairs: Pairs, tokenizer: PreTrainedTokenizerBase, rows: slice, *, colours: bool = True
+) -> list[Text]:
+    """The pairs of these rows as they are trained on, one text each.
+
+    What the decoder learns is green; without colours it stands between ⟦ and ⟧. Characters that
+    a terminal would obey are spelled out.
+    """
+    from rich.text import Text
+
+    first, last = pairs._pairs(rows)
+    shown = []
+    for at in range(first, last):
+        read = pairs.read[pairs.reads[at] : pairs.reads[at + 1]]
+        said = pairs.said[pairs.says[at] : pairs.says[at + 1]]
+        row = int(np.searchsorted(pairs.first, at, side="right"))
+        heading = f"Row {row}, pair {at + 1}: {len(read):,} tokens read, {len(said):,} learned"
+        text = Text(heading + "\n", style="bold")
+        text.append(_spelled(tokenizer, read), style="not bold")
+        learned = _spelled(tokenizer, said)
+        text.append(learned if colours else f"⟦{learned}⟧", style="not bold green")
+        shown.append(text)
+    return shown
+
+
+def _spelled(tokenizer: PreTrainedTokenizerBase, ids: np.ndarray) -> str:
+    text: Any = tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False)
+    return str(text).translate(VISIBLE)
 
 
 def pair_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -53,10 +53,13 @@ class Keeper:
         for part in (self.states, self.students):
             part.mkdir(parents=True, exist_ok=True)
 
-    def first_said(self, name: str, value: int) -> int:
-        """What was first said to be `name`, in this run or the killed one that it goes on from."""
+    def first_said(self, name: str, value: int, anew: bool = False) -> int:
+        """What was first said to be `name`, in this run or the killed one that it goes on from.
+
+        `anew`: it is said by a person now, and goes over what was said before.
+        """
         path = self.folder / f"{name}.json"
-        if self.world.first and not path.is_file():
+        if self.world.first and (anew or not path.is_file()):
             scratch = self.folder / f".{name}.json"
             scratch.write_text(json.dumps(value), "utf-8")
             scratch.replace(path)

@@ -64,8 +64,8 @@ def kl_to(base: Any, weight: float) -> Loss:
     not: a student that has forgotten half of it pays little. And it counts at *all* tokens, not
     only at the labelled ones: in the teacher's answers, KL and cross-entropy pull against each
     other; in the users' words nothing is learned, so what the base knows can be held there for
-    nothing. Each token's KL weighs `weight` times what a labelled token's loss does. Padding, all
-    that comes after the last labelled token where documents are kept apart, is left out.
+    nothing. Each token's KL weighs `weight` times what a labelled token's loss does. Padding is
+    left out, and so are the first tokens of documents that are kept apart.
 
     base: the base as training starts, its new rows included; frozen and in eval mode here. It
     costs its weights in memory and one more forward pass.
@@ -153,14 +153,20 @@ def labelled(batch: Batch) -> torch.Tensor:
 
 
 def spoken(batch: Batch) -> torch.Tensor:
-    """Which tokens but the first of each row are text: (rows, block − 1) booleans.
+    """Which tokens but the first of each row are text to be predicted: (rows, block − 1) booleans.
 
-    A block of documents ends in one's last answer, which is labelled, and then in padding.
+    Where documents are kept apart, positions begin anew in each and in padding, which is the
+    part without an answer; a document's first token follows from nothing.
     """
-    learned = labelled(batch)
+    answered = batch["labels"] != IGNORED
     if "positions" not in batch:
-        return torch.ones_like(learned)
-    return learned.flip(1).cumsum(1).flip(1) > 0
+        return torch.ones_like(answered[:, 1:])
+    first = batch["positions"] == 0
+    part = first.cumsum(1)
+    answers = part.new_zeros(part.shape[0], part.shape[1] + 1).scatter_add_(
+        1, part, answered.long()
+    )
+    return (answers.gather(1, part) > 0)[:, 1:] & ~first[:, 1:]
 
 
 def frozen(model: Any) -> None:

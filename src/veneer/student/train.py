@@ -62,7 +62,7 @@ def train(job: Job) -> None:
     made = assembled(job.inputs, dialogues, recipe, seed, in_order, rows, world, recompute)
     training = made.training
     shared = f"rows-{world.data}" if world.data > 1 else "rows"
-    training.rows = keeper.first_said(shared, training.rows)
+    training.rows = keeper.first_said(shared, training.rows, anew=rows is not None)
     runs = runs_of(budgets, recipe, training.data, seed)
     segments = segments_of(runs)
     facts: dict[str, Any] = {

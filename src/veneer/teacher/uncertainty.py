@@ -9,7 +9,7 @@ import torch
 
 from veneer.models import chat
 from veneer.models.asking import Ask, Reply
-from veneer.models.cache import Batch, rows_that_fit
+from veneer.models.cache import rows_that_fit
 from veneer.models.local import LocalModel
 from veneer.records import Message
 
@@ -95,14 +95,10 @@ def _split(
 def _measured(
     model: LocalModel, batch: Sequence[tuple[list[int], list[int]]]
 ) -> list[tuple[float, float]]:
-    keep = max(len(said) for _, said in batch)
-    run = Batch(model.model, [[*before, *said][:-1] for before, said in batch], room=0, keep=keep)
-    logp = run.logits.float().log_softmax(dim=-1)  # (rows, keep, vocabulary)
-    entropy = -(logp.exp() * logp).nan_to_num(0.0).sum(dim=-1)
     told = []
-    for row, (_, said) in enumerate(batch):
-        span = slice(keep - len(said), keep)
-        ids = torch.tensor(said, device=logp.device)
-        chosen = logp[row, span].gather(1, ids[:, None])[:, 0]
-        told.append((float(-chosen.double().mean()), float(entropy[row, span].double().mean())))
+    for logits, (_, said) in zip(model.answer_logits(batch), batch, strict=True):
+        logp = logits.float().log_softmax(dim=-1)  # (tokens, vocabulary)
+        entropy = -(logp.exp() * logp).nan_to_num(0.0).sum(dim=-1)
+        chosen = logp.gather(1, torch.tensor(said, device=logp.device)[:, None])[:, 0]
+        told.append((float(-chosen.double().mean()), float(entropy.double().mean())))
     return told
