@@ -30,6 +30,13 @@ RECIPE = {
 }
 BUDGETS = [320, 768]  # 5 and 12 steps of 64 tokens
 FROZEN = {**RECIPE, "freeze_embeddings": True}
+APART = {
+    **RECIPE,
+    "packing": "best-fit",
+    "optimiser": "adamw-rms",
+    "learning_rate": 1e-3,
+    "pull": 0.1,
+}
 HALF = {"devices": 2, "tensor_parallel": 2}
 WHOLE = {"devices": 2}
 
@@ -59,7 +66,7 @@ def gpt2(tmp_path_factory, make_tokenizer):
 def alone(tmp_path_factory, base, corpus):
     """Students of one process, by the recipe's name."""
     folder = tmp_path_factory.mktemp("alone")
-    for name, recipe in {"plain": RECIPE, "frozen": FROZEN}.items():
+    for name, recipe in {"plain": RECIPE, "frozen": FROZEN, "apart": APART}.items():
         (folder / name).mkdir()
         params = {"recipe": recipe, "budgets": BUDGETS, "seed": 0}
         means = {"keep_every": 0.0}
@@ -76,6 +83,7 @@ def together(tmp_path_factory, alone, base, corpus, gpt2, environment):
         "sharded": (RECIPE, WHOLE),
         "split": (RECIPE, HALF),
         "frozen": (FROZEN, WHOLE),
+        "apart": (APART, WHOLE),
         "continued": (RECIPE, WHOLE),
         "uneven": ({**RECIPE, "batch": 3}, WHOLE),
         "planless": (RECIPE, HALF),
@@ -114,7 +122,7 @@ def apart(one, other):
 
 @pytest.mark.parametrize("amount", BUDGETS)
 @pytest.mark.parametrize(
-    ("name", "by"), [("sharded", "plain"), ("split", "plain"), ("frozen",) * 2]
+    ("name", "by"), [("sharded", "plain"), ("split", "plain"), ("frozen",) * 2, ("apart",) * 2]
 )
 def test_two_processes_train_what_one_trains(name, by, amount, alone, together):
     assert apart(weights(alone / by, amount), weights(together / name, amount)) <= 1e-6

@@ -28,7 +28,7 @@ from veneer.student.optimiser import make_optimiser
 from veneer.student.packing import pack
 from veneer.student.recipe import Recipe
 from veneer.student.regularisers import Pull
-from veneer.student.sharding import alike, shard, whole_weights
+from veneer.student.sharding import alike, reshard, shard, whole_weights
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def assembled(
     rows = _checked(rows, share) if rows else rows_that_fit(load)
     if not is_encoder_decoder(model) and recipe.packing == "best-fit":
         loss = _apart(loss, isolation(model))
+        reshard(model)
     held: list[Callable[[float], None]] = []
     if recipe.pull:
         held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)
