@@ -107,6 +107,8 @@ def assembled(
         model = wrapped(model, recipe.lora, ids, seed)  # type: ignore[assignment]
     precision = precision_of(model, recipe)
     model = shard(model, world, precision, recompute)
+    if world.data_rank:  # other rows, other dropout
+        torch.manual_seed(seed + 1_000_003 * world.data_rank)
     load = load_of(model, recipe, device)
     load = replace(load, batch=share, world=world.size, checkpointing=recompute)
     rows = _checked(rows, share) if rows else rows_that_fit(load)
