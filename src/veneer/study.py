@@ -30,7 +30,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
-DEVICES = ("devices", "tensor_parallel", "rows")
+DEVICES = ("devices", "tensor_parallel", "rows", "recompute")
 AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 
@@ -244,7 +244,8 @@ class Trial:
         teacher = self.study.teacher.model
         means["names"] = {"base": self.study.bases[base], "teacher": teacher, "corpus": corpus}
         label = f"trained-{base}-{corpus}-s{self.seed}"
-        return Step(label, train, params, inputs, seconds=8, means=means)
+        devices = float(means["devices"] or 1)
+        return Step(label, train, params, inputs, seconds=8, means=means, cpus=devices)
 
     def student(self, base: str, corpus: str, amount: int) -> Part:
         """The student of one amount: after imitation, or refined with its teacher's help."""

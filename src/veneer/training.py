@@ -99,11 +99,13 @@ def base_at(given: str, out: Path) -> tuple[str, Path]:
         )
     folder = local_folder(ref)
     if folder is None:
-        folder = out / BASE / "model"
-        if not (folder / "config.json").is_file():
-            shutil.rmtree(out / BASE, ignore_errors=True)
-            (out / BASE).mkdir(parents=True)
-            fetch_model(Job(out / BASE, {"id": ref.name}, {}))
+        folder, coming = out / BASE / ref.name, out / f"{BASE}-partial"
+        if not folder.is_dir():
+            shutil.rmtree(coming, ignore_errors=True)
+            coming.mkdir(parents=True)
+            fetch_model(Job(coming, {"id": ref.name}, {}))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            (coming / "model").rename(folder)
     return str(ref), folder
 
 

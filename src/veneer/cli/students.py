@@ -27,6 +27,11 @@ RowsInPass = Annotated[
     int | None, typer.Option(min=1, help="Blocks read at a time. [as many as fit into memory]")
 ]
 
+Recompute = Annotated[
+    bool,
+    typer.Option("--recompute", help="Compute activations twice: less memory, a third slower."),
+]
+
 
 @app.command(
     epilog="Example:  veneer train --base hf:Qwen/Qwen3-0.6B-Base --data runs/corpus "
@@ -61,6 +66,7 @@ def train(
     tensor_parallel: TensorParallel = None,
     rendezvous: Rendezvous = None,
     rows_in_pass: RowsInPass = None,
+    recompute: Recompute = False,
     as_json: Json = False,
 ) -> None:
     """Train a base model on imitation data: one run, a student for every amount of data.
@@ -97,6 +103,7 @@ def train(
             "tensor_parallel": tensor_parallel,
             "rendezvous": rendezvous,
             "rows": rows_in_pass,
+            "recompute": recompute,
         },
     )
     say(result, as_json)

@@ -11,7 +11,7 @@ import typer
 
 from veneer.cli.app import Json, app, say
 from veneer.cli.endpoint import Batch, Concurrency, NoN, Prices, Rpm, Tpm
-from veneer.cli.students import Devices, RowsInPass, TensorParallel
+from veneer.cli.students import Devices, Recompute, RowsInPass, TensorParallel
 
 
 @app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
@@ -41,6 +41,7 @@ def run(
     devices: Devices = None,
     tensor_parallel: TensorParallel = None,
     rows_in_pass: RowsInPass = None,
+    recompute: Recompute = False,
     prices: Prices = None,
     concurrency: Concurrency = 64,
     requests_per_minute: Rpm = None,
@@ -65,6 +66,7 @@ def run(
         "devices": devices,
         "tensor_parallel": tensor_parallel,
         "rows": rows_in_pass,
+        "recompute": recompute,
     }
     say(run_study(study, out, seeds, workers, means, backend, ray_address), as_json)
 

@@ -91,27 +91,15 @@ def token_counts(dialogues: Sequence[Dialogue], tokenizer: Path) -> list[tuple[i
     Plain text (one assistant turn that answers nothing) is trained on as [BOS]text[EOS], with a
     loss on every token; everything else goes through the chat renderer.
     """
-    from veneer.models.chat import render_many
+    from veneer.models.chat import render_many, render_plain
 
     encoder = _loaded(tokenizer)
     plain = [[m.role for m in d.messages] == ["assistant"] for d in dialogues]
-    start = encoder("a")["input_ids"][:1]
-    ends = (encoder.bos_token_id is not None and start == [encoder.bos_token_id]) + (
-        encoder.eos_token_id is not None
-    )
     texts = [d.messages[0].content for d, alone in zip(dialogues, plain, strict=True) if alone]
-    bare = iter(encoder(texts, add_special_tokens=False)["input_ids"] if texts else [])
     spoken = [d.messages for d, alone in zip(dialogues, plain, strict=True) if not alone]
-    rendered = iter(render_many(spoken, encoder))
-    counts = []
-    for alone in plain:
-        if alone:
-            length = len(next(bare)) + ends
-            counts.append((length, length))
-        else:
-            each = next(rendered)
-            counts.append((len(each.ids), sum(each.mask)))
-    return counts
+    bare, rendered = iter(render_plain(texts, encoder)), iter(render_many(spoken, encoder))
+    both = (next(bare) if alone else next(rendered) for alone in plain)
+    return [(len(each.ids), sum(each.mask)) for each in both]
 
 
 @cache

@@ -19,7 +19,7 @@ from veneer.records import (
     read_rows,
     write_rows,
 )
-from veneer.steps import Job
+from veneer.steps import Job, on_gpu
 
 BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
 MEASURES = (*BENCHMARKS, "style", "toxicity")
@@ -27,6 +27,7 @@ NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512, "toxicit
 TEMPERATURE = 0.7
 
 
+@on_gpu
 def measured(job: Job) -> None:
     """Measure one model.
 

@@ -23,7 +23,7 @@ from veneer.student.isolation import isolation
 from veneer.student.keeping import ALONE
 from veneer.student.loop import Training
 from veneer.student.losses import Loss, distilled, imitation_loss, kl_to, same_tokens
-from veneer.student.memory import Load, rows_that_fit, shape_of
+from veneer.student.memory import Load, loaded, rows_that_fit, shape_of
 from veneer.student.optimiser import make_optimiser
 from veneer.student.packing import pack
 from veneer.student.recipe import Recipe
@@ -111,7 +111,7 @@ def assembled(
         torch.manual_seed(seed + 1_000_003 * world.data_rank)
     load = load_of(model, recipe, device)
     load = replace(load, batch=share, world=world.size, checkpointing=recompute)
-    rows = _checked(rows, share) if rows else rows_that_fit(load)
+    rows = _checked(rows, share) if rows else rows_that_fit(load, taken=loaded(load))
     if not is_encoder_decoder(model) and recipe.packing == "best-fit":
         loss = _apart(loss, isolation(model))
         reshard(model)

@@ -169,10 +169,16 @@ def shape_at(folder: Path) -> Shape:
         return shape_of(kind.from_config(config))
 
 
+def loaded(load: Load) -> int:
+    """Bytes of the weights themselves on one device, which are held once the model is loaded."""
+    shape = load.shape
+    frozen = (shape.parameters - shape.trained) * shape.frozen_bytes
+    return int((shape.trained * 4 + frozen) / load.world)
+
+
 def needed(load: Load, rows: int) -> Need:
     """What an optimiser step needs at its peak, with `rows` rows of `load.block` tokens a pass."""
     shape, precision = load.shape, load.precision
-    held = shape.trained * 4 + (shape.parameters - shape.trained) * shape.frozen_bytes
     copied = 2 * shape.parameters if precision == "bf16" else 0
     if load.world > 1:  # a layer at a time, and the next one, are gathered whole
         copied = 2 * (copied or 4 * shape.parameters) // max(shape.layers, 1)
@@ -187,7 +193,7 @@ def needed(load: Load, rows: int) -> Need:
     if load.attention == "eager":
         kept += 8 * shape.heads * load.block
     return Need(
-        weights=int(held / load.world) + copied,
+        weights=loaded(load) + copied,
         gradients=4 * shape.trained // load.world,
         optimiser=8 * shape.trained // load.world,
         activations=tokens * kept,
@@ -234,7 +240,7 @@ def alternatives(load: Load, there: int, taken: int = 0) -> Iterator[str]:
         yield f"blocks of {block:,} tokens (recipe.block: {block})"
     spared = replace(load, checkpointing=True)
     if not load.checkpointing and fits(spared, 1, there, taken):
-        yield "activation checkpointing"
+        yield "computing activations twice instead of keeping them (--recompute)"
     shape = load.shape
     added = int(LORA_SHARE * shape.parameters)
     adapted = replace(shape, parameters=shape.parameters + added, trained=added)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from veneer.errors import InputError, nearest
 from veneer.records import Answer, Dropped, Prompt, Record, read_rows, write_rows
-from veneer.steps import Job
+from veneer.steps import Job, on_gpu
 from veneer.teacher.pool import unique_prompts
 from veneer.teacher.ridge import Foretold, foretell
 
@@ -76,6 +76,7 @@ class Choice:
         }
 
 
+@on_gpu
 def choose(job: Job) -> None:
     """Step: which prompts of a pool to ask next.
 

@@ -10,10 +10,11 @@ from veneer.errors import InputError
 from veneer.models.asking import Ask, Model, Progress, Reply, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import Answer, Prompt, read_rows, write_rows
-from veneer.steps import Job
+from veneer.steps import Job, on_gpu
 from veneer.teacher.pool import unique_prompts
 
 
+@on_gpu
 def collect(job: Job) -> None:
     """Step: a model's answers to a pool of prompts.
 

@@ -20,7 +20,7 @@ from typing import Any
 from veneer.models.asking import Ask, Model, Reply, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import Dialogue, Dropped, Message, write_rows
-from veneer.steps import Job
+from veneer.steps import Job, on_gpu
 from veneer.teacher.collect import given, seed_for
 from veneer.teacher.parsing import parse
 from veneer.teacher.tasks import Pair, Task, enough, load_task, read_seeds
@@ -34,6 +34,7 @@ SOURCE = "synthesized"
 Progress = Callable[..., None]
 
 
+@on_gpu
 def synthesize(job: Job) -> None:
     """Step: pairs of a task that resemble a few seeds.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
 from veneer.records import Answer, Prompt, write_rows
-from veneer.steps import Job, versioned
+from veneer.steps import Job, on_gpu, versioned
 from veneer.student.refine.asked import drawn, read_prompts
 from veneer.student.refine.refinement import Pair, Refinement, Unpaired, read_refinement
 
@@ -22,6 +22,7 @@ REFINED = "refined"
 """The folder of the refined model, as plain `from_pretrained` loads it."""
 
 
+@on_gpu
 @versioned(1)
 def refine(job: Job) -> None:
     """Step: a student after on-policy distillation or preference imitation.
