@@ -18,7 +18,7 @@ from veneer.progress import counted
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
 from veneer.steps import Job, RunFolder, SourceFile, encode, told_when_full
-from veneer.student.launch import is_first_node
+from veneer.student.launch import is_first_node, take_part
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
 
@@ -134,9 +134,12 @@ def train_students(
         InputError: what was given cannot be trained.
         RunFolderError: `out` holds another training, or a process works in it.
     """
-    corpus, chosen = corpus_at(data), dict(means or {})
-    if not is_first_node(chosen.get("rendezvous")):
-        return _helped(base, corpus, tokens, out, recipe, seed, chosen)
+    chosen = dict(means or {})
+    devices, nodes = chosen.get("devices") or 1, chosen.get("nodes") or 1
+    if not is_first_node(nodes, chosen.get("rendezvous")):
+        take_part(out / SCRATCH, devices, nodes, chosen.get("rendezvous"))
+        return {"out": str(out), "text": f"This machine did its share; the students are in {out}."}
+    corpus = corpus_at(data)
     folder = RunFolder(out)
     with told_when_full(out), folder.locked():
         name, place = base_at(base, out)
@@ -152,26 +155,6 @@ def train_students(
             names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
             _train(out, params, inputs, {**chosen, "names": names})
     return result_of(out)
-
-
-def _helped(
-    base: str,
-    corpus: Path,
-    tokens: Sequence[int],
-    out: Path,
-    recipe: Recipe,
-    seed: int,
-    means: dict[str, Any],
-) -> dict[str, Any]:
-    """This machine's share of a training whose output another machine owns."""
-    if recipe.distil:
-        raise InputError(
-            "Distillation runs on the devices of one machine.", "Leave --nodes out, or distil."
-        )
-    params = {"recipe": recipe, "budgets": sorted(set(tokens)), "seed": seed}
-    inputs = {"base": base_at(base, out)[1], "corpus": corpus}
-    train(Job(out / WORK, params, inputs, means=means, scratch=out / SCRATCH))
-    return {"out": str(out), "text": f"This machine did its share; the students are in {out}."}
 
 
 def _train(

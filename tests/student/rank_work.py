@@ -12,10 +12,14 @@ from veneer.steps import Job
 
 def fail_in_one(job):
     """A mistake that the second process alone meets, while the first one waits."""
-    job.progress(1, 2, "begun")
-    if os.environ["RANK"] == "1":
-        raise InputError("The corpus is empty.", "Give more.")
-    time.sleep(60)
+    begun = job.out / "begun"
+    if os.environ["RANK"] == "0":
+        job.progress(1, 2, "begun")
+        begun.touch()
+        time.sleep(60)
+    while not begun.exists():
+        time.sleep(0.05)
+    raise InputError("The corpus is empty.", "Give more.")
 
 
 def die_in_one(job):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import rank_work
 from veneer.errors import InputError, StepFailed
 from veneer.steps import Job
 from veneer.student import launch as launching
-from veneer.student.launch import check_devices, launch, meeting_point
+from veneer.student.launch import check_devices, is_first_node, launch, meeting_point
 
 pytestmark = pytest.mark.skipif(launching._cores() < 2, reason="two processes take two cores")
 
@@ -95,6 +96,17 @@ def test_nodes_meet_where_they_are_told_or_on_slurm_s_first():
         meeting_point(2, None, {})
     with pytest.raises(InputError, match="no HOST:PORT"):
         meeting_point(2, "node1", {})
+
+
+def test_one_machine_owns_the_output(monkeypatch):
+    monkeypatch.delenv("SLURM_NODEID", raising=False)
+    monkeypatch.setattr(socket, "gethostname", lambda: "node3")
+    assert is_first_node(1, None)
+    assert is_first_node(2, "node3:29500")
+    assert is_first_node(2, "127.0.0.1:29500")
+    assert not is_first_node(2, "192.0.2.7:29500")
+    monkeypatch.setenv("SLURM_NODEID", "1")
+    assert not is_first_node(2, None)
 
 
 def test_signals_have_names_in_the_message(tmp_path):

@@ -28,7 +28,7 @@ from veneer.student.optimiser import make_optimiser
 from veneer.student.packing import pack
 from veneer.student.recipe import Recipe
 from veneer.student.regularisers import Pull
-from veneer.student.sharding import alike, shard, whole_weights
+from veneer.student.sharding import alike, reshard, shard, whole_weights
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,14 @@ def assembled(
         model = wrapped(model, recipe.lora, ids, seed)  # type: ignore[assignment]
     precision = precision_of(model, recipe)
     model = shard(model, world, precision, recompute)
+    if world.data_rank:  # other rows, other dropout
+        torch.manual_seed(seed + 1_000_003 * world.data_rank)
     load = load_of(model, recipe, device)
     load = replace(load, batch=share, world=world.size, checkpointing=recompute)
     rows = _checked(rows, share) if rows else rows_that_fit(load, taken=loaded(load))
     if not is_encoder_decoder(model) and recipe.packing == "best-fit":
         loss = _apart(loss, isolation(model))
+        reshard(model)
     held: list[Callable[[float], None]] = []
     if recipe.pull:
         held.append(Pull(model.parameters(), recipe.pull, recipe.learning_rate).after_step)

@@ -6,8 +6,9 @@ Only the first one's progress is shown. What goes wrong in any of them comes bac
 one that dies is replaced, with all the others, and they go on from the last state kept. All of
 them die with the process that launched them.
 
-On several nodes the same command runs once on each (`srun` does that), and `job.out` and
-`job.scratch` are the same folders, on storage that the nodes share.
+On several nodes the same command runs once on each (`srun` does that). The first of them, or the
+one at the rendezvous, launches the job; the others take part in it. `job.out`, `job.inputs` and
+`job.scratch` lie on storage that they share.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from pydantic_core import to_jsonable_python
 
 from veneer import errors
 from veneer.errors import InputError, StepFailed, VeneerError
-from veneer.steps import Job
+from veneer.steps import Job, told_when_full
 from veneer.steps.processes import serve
 
 RESTARTS = 3
 """How often processes that died are started again before the training is given up."""
 
-ERROR, TROUBLE, PROGRESS, EXITS = "error.json", "trouble.json", "progress.jsonl", "exits.json"
+ERROR, TROUBLE, EXITS = "error.json", "trouble.json", "exits.json"
+JOB, PROGRESS, TRIES = "job.json", "progress.jsonl", "tries"
 
 
 def launch(
@@ -61,36 +63,75 @@ def launch(
         VeneerError: what a process raised, as it raised it.
         StepFailed: processes died, and their restarts too.
     """
+    if not is_first_node(nodes, rendezvous):
+        return take_part(job.scratch, devices, nodes, rendezvous, restarts)
     check_devices(devices)
-    where, name = meeting_point(nodes, rendezvous)
-    folder = job.scratch / f"launch-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in (TROUBLE, EXITS):
+    folder = _folder(job.scratch, nodes, rendezvous)
+    for stale in (ERROR, TROUBLE, EXITS, PROGRESS, TRIES):  # no process starts before all nodes met
         (folder / stale).unlink(missing_ok=True)
-    about = folder / f"job-{os.getpid()}.json"
     fields = {"work": f"{work.__module__}:{work.__name__}", "out": job.out, "params": job.params}
     fields |= {"inputs": job.inputs, "means": job.means, "scratch": job.scratch}
-    about.write_text(json.dumps(to_jsonable_python(fields)), "utf-8")
+    (folder / JOB).write_text(json.dumps(to_jsonable_python(fields)), "utf-8")
+    _run(folder, devices, nodes, rendezvous, restarts, job.progress)
+
+
+def take_part(
+    scratch: Path,
+    devices: int,
+    nodes: int,
+    rendezvous: str | None = None,
+    restarts: int = RESTARTS,
+) -> None:
+    """What the other nodes do: lend their devices to the job that the first one launches.
+
+    Args:
+        scratch: that job's `scratch`, on storage that the nodes share.
+
+    Raises:
+        As `launch`.
+    """
+    check_devices(devices)
+    folder = _folder(scratch, nodes, rendezvous)
+    _run(folder, devices, nodes, rendezvous, restarts, lambda done, total, note="": None)
+
+
+def _folder(scratch: Path, nodes: int, rendezvous: str | None) -> Path:
+    """Where the processes of one launch find their job and leave word."""
+    folder = scratch / f"launch-{meeting_point(nodes, rendezvous)[1]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(
+    folder: Path,
+    devices: int,
+    nodes: int,
+    rendezvous: str | None,
+    restarts: int,
+    progress: Callable[..., None],
+) -> None:
+    """Have torchrun do the job that lies in `folder`, to its end."""
+    where, name = meeting_point(nodes, rendezvous)
     options = [f"--nproc-per-node={devices}", f"--nnodes={nodes}", f"--max-restarts={restarts}"]
     options += ["--rdzv-backend=c10d", f"--rdzv-endpoint={where}", f"--rdzv-id={name}"]
     options += ["--monitor-interval=0.1", "--redirects=3", f"--log-dir={folder / 'logs'}"]
-    command = [sys.executable, "-m", "veneer.student.launch"]
     threads = max(1, _cores() // devices)
+    command = [sys.executable, "-m", "veneer.student.launch"]
     agent = [*command, "agent", str(os.getpid()), str(threads), str(folder)]
-    ranks = ["--module", "veneer.student.launch", "rank", str(about)]
+    ranks = ["--module", "veneer.student.launch", "rank", str(folder / JOB)]
+    # A store that outlives a restart gives new processes the addresses of dead ones.
     environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    # ^ a store that outlives a restart gives new processes the addresses of dead ones
     if nodes == 1 and sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
-        with (folder / f"agent-{os.getpid()}.log").open("w") as log:
+        with (folder / f"agent-{socket.gethostname()}-{os.getpid()}.log").open("w") as log:
             process = subprocess.Popen(
                 [*agent, *options, *ranks], stdout=log, stderr=log, env=environment
             )
-            _stay(process, folder / PROGRESS, job.progress)
+            _stay(process, folder / PROGRESS, progress)
         error = _error(folder, process.returncode, devices * nodes, restarts)
     finally:
-        if is_first_node(rendezvous):
+        if nodes == 1:  # other nodes may still read; what they leave goes with the scratch folder
             _remove(folder)
     if error is not None:
         raise error
@@ -151,17 +192,26 @@ def meeting_point(
     return f"{first[1]}{first[2] or ''}:{20000 + int(job) % 20000}", name
 
 
-def is_first_node(rendezvous: str | None = None) -> bool:
-    """Whether this node's process owns the output: SLURM's first, or the one where nodes meet."""
+def is_first_node(nodes: int, rendezvous: str | None) -> bool:
+    """Whether this machine owns the output: under SLURM the first, else the one where all meet.
+
+    The others only take part: they take no lock and publish nothing.
+    """
+    if nodes == 1:
+        return True
     if "SLURM_NODEID" in os.environ:
         return os.environ["SLURM_NODEID"] == "0"
-    host = rendezvous.rpartition(":")[0] if rendezvous else "localhost"
-    here = {"localhost", "127.0.0.1", socket.gethostname(), socket.getfqdn()}
-    if host in here:
-        return True
-    with contextlib.suppress(OSError):
-        return socket.gethostbyname(host) in {socket.gethostbyname(name) for name in here}
-    return False
+    where, _ = meeting_point(nodes, rendezvous)
+    host = where.rpartition(":")[0]
+    here = {"localhost", socket.gethostname(), socket.getfqdn()}
+    return host in here or bool(_addresses(host) & {*_addresses(socket.gethostname()), "127.0.0.1"})
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def _stay(process: subprocess.Popen[bytes], channel: Path, progress: Callable[..., None]) -> None:
@@ -258,18 +308,18 @@ def _rank(about: Path) -> None:
     connection, since another process died) ends in another try.
     """
     folder, rank = about.parent, int(os.environ["RANK"])
-    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    most = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
-    if attempt == 0 and rank == 0:
-        (folder / ERROR).unlink(missing_ok=True)
-    elif attempt and (folder / ERROR).exists():
+    if (folder / ERROR).exists():
         return
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    serve(os.getppid(), threads)
+    serve(os.getppid(), int(os.environ.get("OMP_NUM_THREADS", "1")))
+    tries = 0
+    if rank == 0:
+        with (folder / TRIES).open("a") as counted:
+            tries = counted.tell()
+            counted.write(".")
     told = json.loads(about.read_text("utf-8"))
     module, name = told.pop("work").split(":")
     inputs = {key: Path(path) for key, path in told["inputs"].items()}
-    note = f" (restart {attempt} of {most} after a process died)" if attempt else ""
+    note = f" (restart {tries}, after a process died)" if tries else ""
 
     def progress(done: float, total: float, text: str = "") -> None:
         with (folder / PROGRESS).open("a") as channel:
@@ -279,11 +329,12 @@ def _rank(about: Path) -> None:
     shown = progress if rank == 0 else quiet
     out, scratch = Path(told["out"]), Path(told["scratch"])
     job = Job(out, told["params"], inputs, shown, told["means"], scratch)
-    if attempt and rank == 0:
+    if tries:
         for left in job.out.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     try:
-        getattr(importlib.import_module(module), name)(job)
+        with told_when_full(job.out):
+            getattr(importlib.import_module(module), name)(job)
     except BaseException as error:
         if isinstance(error, VeneerError):
             _tell(folder / ERROR, type(error).__name__, rank, error.message, error.hint)
@@ -304,8 +355,12 @@ def _tell(path: Path, kind: str, rank: int, message: str, hint: str = "") -> Non
     scratch = path.with_name(f"{path.name}-{rank}")
     told = {"kind": kind, "rank": rank, "message": message, "hint": hint}
     scratch.write_text(json.dumps(told), "utf-8")
-    with contextlib.suppress(FileExistsError):
+    try:
         os.link(scratch, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        scratch.replace(path)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,18 @@ def _prove_sharded(model: Any, world: World) -> None:
         )
 
 
+def reshard(model: Any) -> None:
+    """Give back what a forward pass without a backward pass left gathered.
+
+    Until then `model.parameters()` holds whole copies, and an optimiser over those trains nothing.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def _cuts(weight: Any) -> dict[str, Any]:
     """Names of the mesh dimensions over which a DTensor is cut (not copied), and their groups."""
     mesh = weight.device_mesh
