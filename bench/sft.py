@@ -6,10 +6,10 @@
 The sides take turns, `--rounds` times, and the median counts:
 
     veneer               the training loop of this package, precision as it chooses
-    TRL fp32, TRL bf16   SFTTrainer fed with the same blocks, our attention, no activation
-                         checkpointing unless the model needs it; the faster is its best
+    TRL fp32, TRL bf16   SFTTrainer fed with the same blocks, no activation checkpointing
+                         unless the model needs it
     TRL default          SFTTrainer fed with the same blocks, everything that decides speed as it
-                         comes (bf16, activation checkpointing, SDPA)
+                         comes (bf16, activation checkpointing)
 
 Optimiser, rate, batch and clipping are the same on all sides, so the loss curves must agree; the
 worst difference is printed. Tokens a second are counted from the end of the first step. On a GPU
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from veneer.student.bases import SHORT, load_base, parameter_groups, precision_of
+from veneer.student.bases import load_base, parameter_groups, precision_of
 from veneer.student.devices import World
 from veneer.student.keeping import Keeper
 from veneer.student.loop import Training, train_tree
@@ -158,11 +158,6 @@ def trl(
     from trl import SFTConfig, SFTTrainer
 
     model, tokenizer, added = load_base(base, recipe, 0)
-    if best:
-        slow = half and DEVICE.type == "cpu" and shape.block <= SHORT
-        model.set_attn_implementation("eager" if slow else "sdpa")
-    else:
-        model.set_attn_implementation("sdpa")
     ticks: list[float] = []
     losses: list[float] = []
 
@@ -258,7 +253,7 @@ def measured(name: str, args: argparse.Namespace) -> dict[str, Any]:
                     peaks[side] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
     pace = {side: statistics.median(each) for side, each in paces.items()}
     flops = 6 * parameters + 12 * shape.layers * shape.width * shape.block
-    best = max(pace["TRL bf16"], pace.get("TRL fp32", 0.0))
+    best = max(pace[side] for side in sides if side != "veneer")
     report: dict[str, Any] = {
         "times_TRL_best": round(pace["veneer"] / best, 2),
         "shape": name,

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WIDE = 192
-"""From this width on, bf16 with eager attention beats fp32 on a CPU that has AMX: by a fifth at
-width 192 and by a half at 512 and more, but at 128 it takes 202 against 149 ms a step."""
-
-SHORT = 512
-"""Blocks up to which eager attention is an option: its scores take (block, block) a head."""
+"""From this width on, bf16 beats fp32 on a CPU that has AMX: by a quarter at width 192; at 64 it is
+slower by a sixth (`bench/sft.py`)."""
 
 
 def load_base(
@@ -28,9 +25,9 @@ def load_base(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
     """Base and tokenizer with the chat tokens added; also which tokens are new.
 
-    Weights are fp32, those of linear layers 4-bit for QLoRA. Attention is SDPA, but eager for
-    short blocks in bf16 on a CPU, where the backward of SDPA is slow (it doubles a step at width
-    512; in fp32 it is the faster one).
+    Weights are fp32, those of linear layers 4-bit for QLoRA. Attention is torch's SDPA, which is
+    FlashAttention on a GPU, and on a CPU faster than eager in both precisions: by half at width
+    512 in bf16.
     """
     import torch
     from transformers.utils import logging
@@ -53,8 +50,7 @@ def load_base(
             f"Blocks of {recipe.block:,} tokens do not fit the base, which reads {context:,}.",
             f"Set recipe.block to {context} or less.",
         )
-    slow = not torch.cuda.is_available() and precision_of(model, recipe) == "bf16"
-    model.set_attn_implementation("eager" if slow and recipe.block <= SHORT else "sdpa")
+    model.set_attn_implementation("sdpa")
     added = add_chat_tokens(tokenizer)
     if is_encoder_decoder(model):
         added += add_line_break(tokenizer)
