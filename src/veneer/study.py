@@ -30,7 +30,7 @@ from veneer.teacher.synthesize import synthesize
 
 Source = Step | Part | SourceFile
 SHARDS = 2  # parts a long collection is asked in, so that two processes can share it
-DEVICES = ("devices", "tensor_parallel", "rows", "recompute")
+DEVICES = ("devices", "tensor_parallel", "rows", "recompute", "keep_every")
 AGAIN = 1_000_003  # keeps the seed of the teacher's second sample apart from every first
 
 

@@ -22,7 +22,7 @@ from veneer.student.launch import is_first_node, take_part
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
 
-WORK, SCRATCH, BASE = ".partial", ".scratch", ".base"
+CLAIM, WORK, SCRATCH, BASE = "study.json", ".partial", ".scratch", ".base"
 
 
 def recipe_from(name: str | None, changes: Sequence[str]) -> Recipe:
@@ -150,11 +150,25 @@ def train_students(
             inputs["teacher"] = base_at(teacher, out)[1]
         params = {"recipe": recipe, "budgets": sorted(set(tokens)), "seed": seed}
         known = {name: SourceFile(path).fingerprint for name, path in inputs.items()}
+        new = not (out / CLAIM).exists()
         folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
         if not (out / "train.json").is_file():
             names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
-            _train(out, params, inputs, {**chosen, "names": names})
+            try:
+                _train(out, params, inputs, {**chosen, "names": names})
+            except InputError:
+                if new:
+                    _withdraw(out)
+                raise
     return result_of(out)
+
+
+def _withdraw(out: Path) -> None:
+    """After a mistake nothing is kept, so that the mended command finds the folder free."""
+    if not any((out / SCRATCH).glob("st*/*")):
+        (out / CLAIM).unlink(missing_ok=True)
+        for left in (WORK, SCRATCH):
+            shutil.rmtree(out / left, ignore_errors=True)
 
 
 def _train(

@@ -32,6 +32,11 @@ Recompute = Annotated[
     typer.Option("--recompute", help="Compute activations twice: less memory, a third slower."),
 ]
 
+KeepEvery = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="How often a state is kept for a kill. [300]"),
+]
+
 
 @app.command(
     epilog="Example:  veneer train --base hf:Qwen/Qwen3-0.6B-Base --data runs/corpus "
@@ -67,6 +72,7 @@ def train(
     rendezvous: Rendezvous = None,
     rows_in_pass: RowsInPass = None,
     recompute: Recompute = False,
+    keep_every: KeepEvery = None,
     as_json: Json = False,
 ) -> None:
     """Train a base model on imitation data: one run, a student for every amount of data.
@@ -104,6 +110,7 @@ def train(
             "rendezvous": rendezvous,
             "rows": rows_in_pass,
             "recompute": recompute,
+            "keep_every": keep_every,
         },
     )
     say(result, as_json)

@@ -11,7 +11,7 @@ import typer
 
 from veneer.cli.app import Json, app, say
 from veneer.cli.endpoint import Batch, Concurrency, NoN, Prices, Rpm, Tpm
-from veneer.cli.students import Devices, Recompute, RowsInPass, TensorParallel
+from veneer.cli.students import Devices, KeepEvery, Recompute, RowsInPass, TensorParallel
 
 
 @app.command(epilog="Example:  veneer run pocket --out runs/pocket --seeds 3")
@@ -42,6 +42,7 @@ def run(
     tensor_parallel: TensorParallel = None,
     rows_in_pass: RowsInPass = None,
     recompute: Recompute = False,
+    keep_every: KeepEvery = None,
     prices: Prices = None,
     concurrency: Concurrency = 64,
     requests_per_minute: Rpm = None,
@@ -67,6 +68,7 @@ def run(
         "tensor_parallel": tensor_parallel,
         "rows": rows_in_pass,
         "recompute": recompute,
+        "keep_every": keep_every,
     }
     say(run_study(study, out, seeds, workers, means, backend, ray_address), as_json)
 
