@@ -71,12 +71,13 @@ SHAPES = {
 
 def make_base(folder: Path, shape: Shape) -> None:
     """A base of random weights with a word-level tokenizer."""
-    from tokenizers import Tokenizer, models
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
     torch.manual_seed(0)
     words = {f"w{i}": i for i in range(shape.vocabulary)}
     inner = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="w0", eos_token="w1").save_pretrained(
         folder
     )
