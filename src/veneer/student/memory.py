@@ -288,11 +288,13 @@ def explained(error: BaseException, load: Load, rows: int, there: int | None = N
     failed: VeneerError
     if smaller:
         fitting = [n for n in range(smaller, 0, -1) if load.batch % n == 0 and fits(load, n, there)]
-        fewer = fitting[0] if fitting else smaller
-        failed = StepFailed(
-            message,
+        fewer = fitting[0] if fitting else 1
+        hint = (
             f"Type {OPTION} {fewer} (about {gigabytes(needed(load, fewer).total)}): the student "
-            "is the same up to the rounding of sums.",
+            "is the same up to the rounding of sums."
+        )
+        failed = StepFailed(
+            message, hint if fitting else f"{hint}\n{_advice(load, there, 0)}"
         )
     else:
         failed = InputError(message, _advice(load, min(there, needed(load, rows).total - 1), 0))
