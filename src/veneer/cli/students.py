@@ -29,7 +29,7 @@ RowsInPass = Annotated[
 
 Recompute = Annotated[
     bool,
-    typer.Option("--recompute", help="Compute activations twice: less memory, a third slower."),
+    typer.Option("--recompute", help="Compute activations twice: less memory, more time."),
 ]
 
 KeepEvery = Annotated[
