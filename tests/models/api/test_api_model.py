@@ -248,8 +248,9 @@ def test_a_budget_needs_a_price(tmp_path):
 
 
 CHILD = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 from veneer.models.api.client import ApiModel
 from veneer.models.api.endpoint import Endpoint
 from veneer.models.asking import Ask
