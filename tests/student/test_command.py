@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_a_mistake_leaves_the_folder_free_and_a_second_run_trains_nothing(tmp_pa
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == before
     with pytest.raises(RunFolderError, match="budgets"):
         train_students(str(base), corpus, [160, 330], out, recipe=recipe)
+
+
+def test_a_base_that_cannot_fit_is_refused_before_its_weights_are_read(tmp_path, base, corpus):
+    """Half a trillion weights, and no file of them: what is missed first is memory."""
+    huge = tmp_path / "huge"
+    shutil.copytree(base, huge)
+    (huge / "model.safetensors").unlink()
+    config = json.loads((huge / "config.json").read_text())
+    config |= {"hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 8}
+    (huge / "config.json").write_text(json.dumps(config))
+    recipe = recipe_from(None, SMALL)
+    with pytest.raises(InputError, match=r"does not fit: one block of 16 tokens needs .* TB"):
+        train_students(str(huge), corpus, [160], tmp_path / "out", recipe=recipe)
 
 
 def test_killed_it_goes_on_from_its_last_state_to_the_same_students(tmp_path, base, corpus):

@@ -23,7 +23,7 @@ from veneer.student.isolation import isolation
 from veneer.student.keeping import ALONE
 from veneer.student.loop import Training
 from veneer.student.losses import Loss, distilled, imitation_loss, kl_to, same_tokens
-from veneer.student.memory import Load, loaded, rows_that_fit, shape_of
+from veneer.student.memory import Load, loaded, rows_that_fit, shape_at, shape_of
 from veneer.student.optimiser import make_optimiser
 from veneer.student.packing import pack
 from veneer.student.recipe import Recipe
@@ -90,6 +90,8 @@ def assembled(
             f"method: {recipe.method} trains on one device; {world.size} are asked for.",
             "Leave --devices out, or set recipe.method to full.",
         )
+    if recipe.method == "full" and rows is None:
+        _foreseen(Path(inputs["base"]), recipe, share, world, recompute)
     model, tokenizer, added = load_base(Path(inputs["base"]), recipe, seed)
     order = None if in_order else seed
     data: Any
@@ -141,6 +143,27 @@ def load_of(model: PreTrainedModel, recipe: Recipe, device: torch.device) -> Loa
         precision="bf16" if precision_of(model, recipe) == "bf16" else "fp32",
         attention=str(model.config._attn_implementation),
         device="cuda" if device.type == "cuda" else "cpu",
+    )
+
+
+def _foreseen(base: Path, recipe: Recipe, share: int, world: World, recompute: bool) -> None:
+    """Refuse a training that cannot fit before a weight is read."""
+    try:
+        shape = shape_at(base)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return  # load_base says what is wrong with it
+    gpu = world.device.type == "cuda"
+    half = recipe.precision == "bf16" or (recipe.precision == "auto" and gpu)
+    rows_that_fit(
+        Load(
+            shape=shape,
+            block=recipe.block,
+            batch=share,
+            precision="bf16" if half else "fp32",
+            checkpointing=recompute,
+            world=world.size,
+            device="cuda" if gpu else "cpu",
+        )
     )
 
 

@@ -293,9 +293,7 @@ def explained(error: BaseException, load: Load, rows: int, there: int | None = N
             f"Type {OPTION} {fewer} (about {gigabytes(needed(load, fewer).total)}): the student "
             "is the same up to the rounding of sums."
         )
-        failed = StepFailed(
-            message, hint if fitting else f"{hint}\n{_advice(load, there, 0)}"
-        )
+        failed = StepFailed(message, hint if fitting else f"{hint}\n{_advice(load, there, 0)}")
     else:
         failed = InputError(message, _advice(load, min(there, needed(load, rows).total - 1), 0))
     failed.__cause__ = error
