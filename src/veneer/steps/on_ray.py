@@ -66,12 +66,7 @@ def on_ray(
     Raises:
         InputError: Ray is not installed, no cluster answers, or a node cannot do the work.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "The back end 'ray' is not installed.", 'Install it: pip install "veneer[ray]"'
-        ) from error
+    ray = installed_ray()
     mine = not ray.is_initialized()
     if mine:
         _connect(address or os.environ.get("RAY_ADDRESS"), workers)
@@ -91,6 +86,17 @@ def on_ray(
         shutil.rmtree(seen, ignore_errors=True)
         if mine:
             ray.shutdown()
+
+
+def installed_ray() -> Any:
+    """The package ray; an InputError where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "The back end 'ray' is not installed.", 'Install it: pip install "veneer[ray]"'
+        ) from error
+    return ray
 
 
 def _connect(address: str | None, workers: int | None) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from veneer.corpus.pipeline.parts import filter_part, filtered, write_part
 from veneer.corpus.pipeline.settings import Curation
 from veneer.errors import InputError, VeneerError
+from veneer.steps.on_ray import installed_ray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,12 +113,7 @@ def _start_worker(parent: int) -> None:
 def _under_ray(
     batches: Iterable[tuple[Path, pa.RecordBatch]], settings: Curation, workers: int
 ) -> Iterator[Path]:
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "The back end 'ray' is not installed.", 'Install it: pip install "veneer[ray]"'
-        ) from error
+    ray = installed_ray()
     mine = not ray.is_initialized()
     if mine:
         own: dict[str, Any] = {"num_cpus": max(workers, 1), "include_dashboard": False}
