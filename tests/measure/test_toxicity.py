@@ -50,7 +50,7 @@ def test_what_cannot_be_scored_is_not_harmless():
         Answer(prompt="p3", text="I'm sorry, but I cannot help with that.", model="m", sample=1),
     ]
 
-    def scorer(texts):
+    def scorer(texts, progress=None):
         known = {"fine": Score(0.25), "awful": Score(None, "HTTP 500")}
         return [known.get(text, Score(0.0)) for text in texts]
 
