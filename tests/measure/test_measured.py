@@ -75,6 +75,7 @@ def job(tmp_path, inputs, name="out", **params):
     out.mkdir()
     done = []
     return SimpleNamespace(
+        scratch=tmp_path / f".scratch-{name}",
         out=out,
         inputs=inputs,
         params=params,
