@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -92,7 +93,8 @@ def read_ranking(text: str) -> Verdict:
     if len(text) > LONGEST_RANKING:
         return Verdict(None, UNREADABLE)
     try:
-        given = ast.literal_eval(text)
+        with warnings.catch_warnings(action="ignore"):  # of the parser, about odd literals
+            given = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return Verdict(None, UNREADABLE)
     ranks = {}
