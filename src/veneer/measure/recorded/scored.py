@@ -26,7 +26,7 @@ from veneer.measure.items import Item, item_ids, read_items
 from veneer.measure.recorded.benchmarks import read_benchmark
 from veneer.measure.recorded.files import Row
 from veneer.measure.recorded.matching import Items, is_own, key_of, said
-from veneer.records import Aggregate, ScoreSheet, Subject
+from veneer.records import ScoreSheet, Subject
 
 KS = (1, 10, 100)
 SILENT = "no {what} was recorded"
@@ -38,7 +38,7 @@ _LETTER = re.compile(r"\(?([A-Da-d])(?:[.):](?:\s.*)?)?", re.DOTALL)
 class Scored:
     """Sheets of one measure; `texts` says what each item is, `rows` what came of each sample."""
 
-    sheets: tuple[ScoreSheet | Aggregate, ...]
+    sheets: tuple[ScoreSheet, ...]
     texts: Mapping[str, str]
     notes: tuple[str, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
@@ -156,7 +156,7 @@ def already(path: Path, rows: Sequence[Row], subject: Subject, measure: str) -> 
     sheets = [
         sheet.model_copy(update={"measure": measure})
         for sheet in read_benchmark(path, subject)
-        if sheet.measure in (known, measure, "benchmark")
+        if isinstance(sheet, ScoreSheet) and sheet.measure in (known, measure, "benchmark")
     ]
     if not sheets:
         raise InputError(
