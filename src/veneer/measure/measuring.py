@@ -119,11 +119,17 @@ class Exam:
         return self._benchmark(name)
 
     def file(self, name: str) -> Path:
-        """A file of the evaluation."""
+        """A file of the evaluation; an InputError where nothing stands for it."""
         inputs, renamed = self.job.inputs, self.job.params.get("files") or {}
         if f"{FILE}{name}" in inputs:
             return Path(inputs[f"{FILE}{name}"])
-        return Path(inputs["evaluation"]) / renamed.get(name, name)
+        path = Path(inputs.get("evaluation", "")) / renamed.get(name, name)
+        if "evaluation" not in inputs or not path.is_file():
+            raise InputError(
+                f"{name} is missing, which these measures need.",
+                "Put it into the evaluation folder, or type --benchmark-data NAME=FILE.",
+            )
+        return path
 
     def tokens(self, measure: str) -> int | None:
         """How long an answer may be."""
@@ -133,13 +139,14 @@ class Exam:
     def _benchmark(self, name: str) -> Scored:
         from veneer.measure.benchmarks import benchmark
 
-        tokens = self.tokens(name)
+        tokens, inputs = self.tokens(name), self.job.inputs
+        single = {n.removeprefix(FILE): str(p) for n, p in inputs.items() if n.startswith(FILE)}
         sheets, outputs = benchmark(
             self.model,
             [name],
-            Path(self.job.inputs["evaluation"]),
+            Path(inputs.get("evaluation", "")),
             self.subject,
-            files=self.job.params.get("files"),
+            files={**(self.job.params.get("files") or {}), **single},
             limit=self.job.params.get("limit"),
             max_new_tokens={name: tokens} if tokens else {},
         )
