@@ -1,5 +1,7 @@
 """A static batch with its key–value cache: rows behind a shared prefix, padded on the left.
 
+`Walk` is the other way to run a model here: one row through a tree of tokens, for scoring.
+
     columns   [ shared prefix ][ padding | rest of the row ][ tokens added by step() ]
 
 Shapes: B rows, H key–value heads, T columns, D head width, V vocabulary. The prefix is
@@ -14,6 +16,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
@@ -60,6 +63,55 @@ class _Slab(DynamicLayer):
             new[:, :, : self.length] = slab[:, :, : self.length].index_select(0, rows)
             kept.append(new)
         self.filled = kept
+
+
+    def keep(self, columns: torch.Tensor) -> None:
+        """Of one row, keep only these columns, (kept,), in rising order."""
+        for slab in self.filled:
+            slab[:, :, : len(columns)] = slab.index_select(2, columns)
+        self.length = len(columns)
+
+
+class Walk:
+    """A single row that goes through a tree of tokens, depth first (plain models only).
+
+    Args:
+        columns: how many tokens the cache has room for.
+    """
+
+    def __init__(self, model: PreTrainedModel, columns: int) -> None:
+        self.model = model
+        depth = model.config.get_text_config().num_hidden_layers
+        self.layers = [_Slab(columns, None) for _ in range(depth)]
+        self.cache = Cache(layers=list(self.layers))
+
+    def run(
+        self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, places: np.ndarray
+    ) -> torch.Tensor:
+        """Add tokens, and return the logits of some of them, (places, V).
+
+        Args:
+            ids, positions: (tokens,).
+            seen: which columns each may look at, (tokens, columns in the cache + tokens).
+            places: (places,) numbers of tokens.
+        """
+        device = self.model.device
+        chosen = torch.from_numpy(places).to(device)
+        more = {"logits_to_keep": chosen} if _takes(self.model, "logits_to_keep") else {}
+        logits = self.model(
+            input_ids=torch.from_numpy(ids)[None].to(device),
+            attention_mask=_bar(torch.from_numpy(seen)[None, None].to(device), self.model.dtype),
+            position_ids=torch.from_numpy(positions)[None].to(device),
+            past_key_values=self.cache,
+            use_cache=True,
+            **more,
+        ).logits[0]
+        return logits if more else logits[chosen]
+
+    def keep(self, columns: np.ndarray) -> None:
+        """Forget every token but those in these columns, (kept,), in rising order."""
+        for layer in self.layers:
+            layer.keep(torch.from_numpy(columns).to(self.model.device))
 
 
 class Prefix:
