@@ -60,7 +60,9 @@ def missing() -> str:
     try:
         everything_inside()
     except (ImportError, RuntimeError, OSError, AttributeError, TypeError) as error:
-        return f"Programs run only behind a seccomp filter, and none can be made ({error}). {INSTALL}"
+        return (
+            f"Programs run only behind a seccomp filter, and none can be made ({error}). {INSTALL}"
+        )
     return ""
 
 

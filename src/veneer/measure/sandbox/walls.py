@@ -100,7 +100,17 @@ def _walls(temporary: int) -> list[str]:
             walls += ["--ro-bind", f"/{name}", f"/{name}"]
     for name in DEVICES:
         walls += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
-    return [*walls, "--proc", "/proc", "--size", str(temporary), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    return [
+        *walls,
+        "--proc",
+        "/proc",
+        "--size",
+        str(temporary),
+        "--tmpfs",
+        "/tmp",
+        "--chdir",
+        "/tmp",
+    ]
 
 
 def _as_nobody() -> dict[str, Any]:
