@@ -102,7 +102,7 @@ def _by_measure(
 
 
 def _text(result: Mapping[str, Any]) -> str:
-    rows = [("measure", "metric", "value", "95 % interval", "n", "unscored")]
+    rows: list[tuple[str, ...]] = [("measure", "metric", "value", "95 % interval", "n", "unscored")]
     parts = [("", result["measures"])]
     if "ceiling" in result:
         parts.append((" (ceiling)", result["ceiling"]["measures"]))
