@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Items:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def candidates(self, fields: dict[str, Any]) -> list[int]:
+    def candidates(self, fields: Mapping[str, Any]) -> list[int]:
         """The places of the items that a row can mean, in the file's order; empty if none.
 
         `subject` and `idx` together name the question of that number in its subject. Numbers
@@ -107,7 +107,7 @@ class Items:
         )
 
 
-def key_of(fields: dict[str, Any]) -> str | int | None:
+def key_of(fields: Mapping[str, Any]) -> str | int | None:
     """What the row calls its item; None if it does not say."""
     for name in ITEM_FIELDS:
         value = fields.get(name)
@@ -116,7 +116,7 @@ def key_of(fields: dict[str, Any]) -> str | int | None:
     return None
 
 
-def said_in(fields: dict[str, Any]) -> str | None:
+def said_in(fields: Mapping[str, Any]) -> str | None:
     """The name of the field that holds what the model said; None if there is none."""
     for name in SAID_FIELDS:
         if name in fields and not isinstance(fields[name], list | dict):
@@ -143,7 +143,7 @@ def said(path: Path, row: Row) -> str | None:
     return str(value)
 
 
-def is_own(fields: dict[str, Any]) -> bool:
+def is_own(fields: Mapping[str, Any]) -> bool:
     """Whether the row names an item and holds what was said to it."""
     named = key_of(fields) is not None
     return named and said_in(fields) is not None

@@ -102,24 +102,25 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
     return outputs_of(path, read_rows_of(path), claimed)
 
 
-def outputs_of(path: Path, rows: Sequence[Row], claimed: str | None = None) -> Outputs:
-    """`read_outputs` of rows at hand; at least one."""
+def outputs_of(
+    path: Path, rows: Sequence[Row], claimed: str | None = None, every: bool = False
+) -> Outputs:
+    """`read_outputs` of rows at hand, at least one; `every`: all answers to a prompt are kept."""
     inside = model_in(path, rows, claimed)
     read = _reader(path, rows[0])
     if read is _own:
         rows = sorted(rows, key=_sample)
-    said: dict[Any, Said] = {}
-    total = 0
-    for row in rows:
-        for one in read(path, row):
-            total += 1
-            said.setdefault(one.prompt if one.prompt is not None else one.question, one)
+    found = [one for row in rows for one in read(path, row)]
+    first: dict[Any, Said] = {}
+    for one in found:
+        first.setdefault(one.prompt if one.prompt is not None else one.question, one)
+    said = tuple(found if every else first.values())
     return Outputs(
         path=path,
         model=inside or claimed or stem_of(path),
-        said=tuple(said.values()),
+        said=said,
         named_inside=inside is not None,
-        repeated=total - len(said),
+        repeated=len(found) - len(said),
     )
 
 

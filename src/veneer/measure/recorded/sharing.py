@@ -15,6 +15,7 @@ from veneer.measure.recorded.files import Row
 from veneer.measure.recorded.matching import is_own
 from veneer.measure.recorded.outputs import holds_answers
 from veneer.measure.recorded.scored import Data
+from veneer.measure.recorded.toxic import holds_continuations
 from veneer.measure.toxicity import has_recorded_scores
 
 BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
@@ -81,7 +82,7 @@ def fits(measure: str, fields: Mapping[str, Any]) -> bool:
     if measure == "style":
         return holds_answers(fields)
     if measure == "toxicity":
-        return holds_answers(fields) or has_recorded_scores(fields)
+        return holds_answers(fields) or has_recorded_scores(fields) or holds_continuations(fields)
     if "score" in fields or {"doc_id", "metrics"} <= set(fields):
         return True
     if measure == "humaneval":
