@@ -1,6 +1,6 @@
 """A judge behind a real endpoint whose verdicts are a known function of what he is shown.
 
-He has a taste for quality (the hidden words "sound" and "feeble" in answers), for a position and
+He has a taste for quality (the hidden words "sound" and "vague" in answers), for a position and
 for length, and sometimes he rambles or refuses. What he draws depends on the request and on which
 sample of it this is (known by its idempotency key), so that it is the same in every run.
 """
@@ -33,7 +33,7 @@ class Taste:
 
     first: how often he takes the first answer without looking. length: log-odds for the longer
     answer, by tanh of the difference in hundreds of characters. quality: log-odds for "sound"
-    over "feeble"; infinite where he never errs.
+    over "vague"; infinite where he never errs.
     """
 
     first: float = 0.0

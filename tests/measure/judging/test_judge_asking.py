@@ -1,5 +1,6 @@
 """Judging through a real endpoint whose judge has known habits."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ GIVEN = JudgeSettings(model="openai:judge", orders="given")
 
 def pairs(count, better):
     """Pairs in which the student's answer is the good one for the first `better` of `count`."""
-    words = [("feeble", "sound") if i < better else ("sound", "feeble") for i in range(count)]
+    words = [("vague", "sound") if i < better else ("sound", "vague") for i in range(count)]
     return [
         Pair(f"question {i}", Side("teacher", f"{a} {i}"), Side("student", f"{b} {i}"))
         for i, (a, b) in enumerate(words)
@@ -70,6 +71,29 @@ def test_both_orders_find_the_true_preference_and_one_order_does_not():
     assert holds(both.orders_agree, 1 - 0.3)
     assert "the first answer shown" in " ".join(both.biases)
     assert one.orders == drawn.orders == "one"
+
+
+def test_length_and_position_together_are_named_and_taken_out():
+    """Longer answers of the student's win more than they should; at equal lengths they do not."""
+    wanted, chances = [], []
+    for i in range(200):
+        better = 1 if i % 5 < 2 else -1  # the student's answers are the worse ones
+        longer = (17 * i) % 240 - 40  # and the longer ones, most of them
+        words = ("vague", "sound")[::better]
+        texts = [f"{w} {i} ".ljust(100 + n, ".") for w, n in zip(words, (0, longer), strict=True)]
+        sides = [Side(name, text) for name, text in zip(("teacher", "student"), texts, strict=True)]
+        wanted.append(Pair(f"question {i}", *sides))
+        chances.append(1 / (1 + math.exp(-1.2 * better)))
+    true = sum(chances) / len(chances)
+    with judging(Taste(first=0.2, length=2.0, quality=1.2)) as (_, url), model(url) as api:
+        report = report_of(judge_pairs(api, wanted, BOTH))
+    assert report.win_rate.low > true + 0.02
+    assert holds(report.length_controlled, true)
+    assert report.length_effect.low > 0
+    assert report.first_position.low > 0.5
+    told = " ".join(report.biases)
+    assert "longer" in told
+    assert "the first answer shown" in told
 
 
 def test_a_judge_without_habits_is_accused_of_none():
@@ -112,10 +136,10 @@ def test_what_says_nothing_is_kept_retried_and_never_guessed():
 
 
 def test_only_answers_that_differ_are_shown_and_never_a_name():
-    student, teacher = Side("student-name", "sound"), Side("teacher-name", "feeble")
+    student, teacher = Side("student-name", "sound!!!!"), Side("teacher-name", "vague")
     wanted = [
         Pair("differ", teacher, student, "c"),
-        Pair("same", replace(teacher, text="sound"), student),
+        Pair("same", replace(teacher, text=student.text), student),
         Pair("empty", teacher, Side("student-name", "")),
         Pair("failed", Side.of("teacher-name", answer("failed", "", "filtered")), student),
     ]
@@ -126,7 +150,7 @@ def test_only_answers_that_differ_are_shown_and_never_a_name():
     assert len(judge.shown) == 4
     by_prompt = {prompt: [r for r in rows if r.prompt == prompt] for prompt in wanted_of(wanted)}
     assert [r.second_wins for r in by_prompt["differ"]] == [1.0, 0.0]
-    assert [r.lengths for r in by_prompt["differ"]] == [(6, 5), (5, 6)]
+    assert [r.lengths for r in by_prompt["differ"]] == [(5, 9), (9, 5)]
     assert {r.category for r in by_prompt["differ"]} == {"c"}
     assert [(r.second_wins, r.text) for r in by_prompt["same"]] == [(0.5, IDENTICAL)] * 2
     assert all(r.second_wins is not None for r in by_prompt["empty"])
@@ -200,14 +224,14 @@ def test_a_budget_that_ends_is_told_and_raised_nothing_is_asked_again():
 
 def test_the_tone_is_a_share_of_the_models_own_answers():
     said = [
-        answer(f"q{i}", f"{'sound' if i % 4 else 'feeble'} {i}", category="c") for i in range(40)
+        answer(f"q{i}", f"{'sound' if i % 4 else 'vague'} {i}", category="c") for i in range(40)
     ]
     said += [
         answer("lost", "", "failed"),
         answer("empty", "", "empty"),
         answer("cut", "sound", "truncated"),
     ]
-    said += [answer("q1", "feeble", sample=1)]
+    said += [answer("q1", "vague", sample=1)]
     with judging(Taste(prose=0.2)) as (judge, url), model(url) as api:
         sheet = tone_sheet(api, said, STUDENT, BOTH)
         stubborn = tone_sheet(api, said, STUDENT, BOTH.model_copy(update={"retries": 0}))
