@@ -4,7 +4,8 @@ Shapes read (PandaLM, Wang et al. 2023):
 - votes `{idx, cmp_key: "A_B", instruction, input, response1, response2, annotator1, annotator2,
   …}`: each rater says 1 or 2 for the better response, 0 for a tie;
 - a judge's verdicts `{idx, gpt_result}`: "1", "2" or "Tie"; anything else is no verdict. Who is
-  who is said by the votes on the same idx.
+  who is said by the votes on the same idx; without any votes at hand, the two are "response 1"
+  and "response 2".
 
 The rule: an item goes to the option with the most votes; where two options have the most, as
 when three raters say three things, the item counts as equal.
@@ -25,6 +26,7 @@ from veneer.records import Comparison
 
 RULE = "most votes; where no option has the most (1-1-1 among them), the item counts as equal"
 RATERS = "human raters"
+UNNAMED = ("response 1", "response 2")
 _RATER = re.compile(r"(?:annotator|rater)_?\d+")
 _SECOND_WINS = {0: 0.5, 1: 0.0, 2: 1.0}
 _RESULTS = {"1": 0.0, "2": 1.0, "tie": 0.5}
@@ -104,16 +106,18 @@ def read_results(
     """A judge's verdicts on items known by `idx`.
 
     Raises:
-        InputError: an item that nobody voted on, so that its models are unknown.
+        InputError: there are votes, but not on this item.
     """
     found = []
     for row in rows:
-        pair = pairs.get(str(row.fields.get("idx")))
+        number = str(row.fields.get("idx"))
+        pair = pairs.get(number)
+        if not pairs:
+            pair = Pair(f"item {number}", *UNNAMED, None)
         if pair is None:
             raise InputError(
-                f"{path}, {row.at}: idx {row.fields.get('idx')!r} is a pair of models that this "
-                "file does not name.",
-                "Add the votes on the same items (with cmp_key): --recorded VOTES, beside it.",
+                f"{path}, {row.at}: idx {number!r} has no votes, so its two models are unknown.",
+                "Give the votes on the same items (with cmp_key) beside it, or this file alone.",
             )
         given = row.fields.get("gpt_result")
         wins = _RESULTS.get(str(given).strip().lower())

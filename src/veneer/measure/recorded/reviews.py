@@ -168,7 +168,8 @@ def _nobody_known(path: Path, rows: Sequence[Row], outputs: Sequence[Outputs]) -
     return InputError(
         f"{path}: none of its {len(rows)} reviews compares two answers of the outputs given "
         f"({models}).",
-        "Give the answer files that it reviews; they are known by their answer_id.",
+        "Give the answer files that it reviews; they are known by their answer_id. If only one "
+        "model's answers carry ids, say whose the others are: --model NAME.",
     )
 
 
