@@ -119,9 +119,12 @@ class Drawing:
         return max(len(row) for row in self.rows)
 
 
-def panel_svg(panel: Panel | Stacks) -> str:
-    """A panel as inline SVG: colours as CSS variables, the page's own font, unique ids."""
-    return inline(_render(lambda: _figure(((panel,),)), "svg").decode(), panel.id)
+def panel_svg(panel: Panel | Stacks, width: float = 0.0) -> str:
+    """A panel as inline SVG: colours as CSS variables, the page's own font, unique ids.
+
+    At least `width` inches wide, so that panels of a row can be of one size.
+    """
+    return inline(_render(lambda: _figure(((panel,),), width=width), "svg").decode(), panel.id)
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
@@ -168,12 +171,15 @@ def inline(svg: str, name: str) -> str:
 # ---- one panel ----------------------------------------------------------------------------
 
 
-def _figure(rows: Sequence[Sequence[Panel | Stacks]], margin: float = 0.0) -> Figure:
+def _figure(
+    rows: Sequence[Sequence[Panel | Stacks]], margin: float = 0.0, width: float = 0.0
+) -> Figure:
     """The panels on a grid: each column as wide, each row as high as its largest panel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    widths = [max(p.width for p in column if p) for column in zip_longest(*rows)]
+    columns = [[panel for panel in column if panel] for column in zip_longest(*rows)]
+    widths = [max(width, *(panel.width for panel in column)) for column in columns]
     heights = [max(panel.height for panel in row) for row in rows]
     wide, high = sum(widths) + 2 * margin, sum(heights) + 2 * margin
     figure = Figure(figsize=(wide, high), facecolor=palette.PAPER)
@@ -185,7 +191,7 @@ def _figure(rows: Sequence[Sequence[Panel | Stacks]], margin: float = 0.0) -> Fi
                 (
                     (margin + sum(widths[:j]) + left) / wide,
                     1 - (margin + sum(heights[:i]) + panel.height - below) / high,
-                    (panel.width - left - right) / wide,
+                    (widths[j] - left - right) / wide,
                     (panel.height - above - below) / high,
                 )
             )

@@ -105,7 +105,9 @@ def render(values: Mapping[str, Any]) -> str:
     css = css.replace("/*LIGHT*/", palette.stylesheet(dark=False))
     css = css.replace("/*DARK*/", palette.stylesheet(dark=True))
     environment.globals["css"] = Markup(css)
-    environment.globals["panel_svg"] = lambda panel: Markup(drawing.panel_svg(panel))
+    environment.globals["panel_svg"] = lambda panel, row: Markup(
+        drawing.panel_svg(panel, max(other.width for other in row))
+    )
     return environment.get_template("page").render(**values)
 
 

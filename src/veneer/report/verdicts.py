@@ -164,7 +164,9 @@ def _cells(reports: Reports) -> list[Cell]:
     for report in reports:
         for reason, count in report.reasons.items():
             why[reason] = why.get(reason, 0) + count
-    reasons = "; ".join(f"{thousands(count)} {reason}" for reason, count in sorted(why.items()))
+    reasons = "; ".join(
+        f"{thousands(count)} {reason}" for reason, count in sorted(why.items()) if count
+    )
     effects = [r.length_effect for r in reports if r.length_effect and r.length_effect.value]
     equal = cell("win_rate", _pooled(r.length_controlled for r in reports))
     if equal.kind == "number" and effects:
