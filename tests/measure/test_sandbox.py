@@ -199,6 +199,14 @@ def test_a_filter_that_is_not_active_is_noticed(monkeypatch):
 
 @needs_sandbox
 @pytest.mark.usefixtures("fresh")
+def test_a_program_that_cannot_be_confined_does_not_run(monkeypatch):
+    assert sandbox.unavailable() == ""
+    monkeypatch.setattr(filters, "program_only", lambda: bytes(8))  # which the kernel refuses
+    assert verdict(GOOD, TESTS) == Verdict(None, "the program could not be confined")
+
+
+@needs_sandbox
+@pytest.mark.usefixtures("fresh")
 def test_a_sandbox_that_cannot_isolate_is_refused(monkeypatch):
     with tempfile.TemporaryDirectory() as folder:
         fake = Path(folder) / "bwrap"
