@@ -91,6 +91,9 @@ def test_exceptions_reach_the_tests_as_their_builtin_types():
     )
     assert verdict(source, expects) == Verdict(True)
     assert verdict(source, "f(0)").reason == "Mine"
+    # One that Python takes for the end of a loop would end the tests' loop, too.
+    ends = "def f(n): raise StopIteration"
+    assert verdict(ends, "assert all(map(f, [1, 2]))") == Verdict(False, "StopIteration")
 
 
 @needs_sandbox
