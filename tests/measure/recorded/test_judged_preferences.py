@@ -9,7 +9,7 @@ from statistics import mean
 import pytest
 
 from veneer.errors import InputError
-from veneer.measure.recorded import recorded_verdicts
+from veneer.measure.recorded import read_outputs, read_preferences, recorded_verdicts
 
 BLOG = ("gpt35", "llama-13b", "alpaca-13b", "vicuna-13b", "bard")
 GENERATED = "-vicuna-generations-topp0.9-temp0.7"
@@ -160,6 +160,36 @@ def test_a_claim_names_the_answers_without_ids(rows_file) -> None:
     other = rows_file([review("U", "T", "9 7"), review("U2", "T2", "8 4", 2)], "2.jsonl")
     with pytest.raises(InputError, match="two unknown models"):
         recorded_verdicts([path, other], outputs, "s")
+
+
+def game(k: int, one: str, two: str, **more) -> dict:
+    row = {"question_id": k, "turn": 1, "model_1": "s", "model_2": "t", "judge": ["j", "pair-v2"]}
+    return row | {"g1_winner": one, "g2_winner": two} | more
+
+
+def test_judgments_in_both_orders(rows_file) -> None:
+    rows = [
+        game(1, "model_1", "model_1"), game(2, "model_1", "model_2"), game(3, "tie", "tie"),
+        game(1, "model_2", "model_2", turn=2), game(4, "model_1", "error"),
+    ]  # fmt: skip
+    path = rows_file(rows)
+    told = recorded_verdicts([path], model="s").as_json()
+    assert (told["wins"], told["losses"], told["ties"], told["unscored"]) == (1, 1, 2, 1)
+    assert (told["orders"], told["judge"]) == ("both", "j")
+    assert told["reasons"] == {"the judge's winner is 'error'": 1}
+    # s shown first: won, won, tie, lost, won; t shown first: lost, won, tie, won
+    assert told["first_position"]["value"] == pytest.approx((3.5 / 5 + 2.5 / 4) / 2)
+    assert told["orders_agree"]["value"] == 0.75
+    outputs = [
+        rows_file(answers("s", "S S2 S3 S4"), "s.jsonl"),
+        rows_file(answers("tt", "T T2 T3 T4"), "t.jsonl"),
+    ]
+    renamed = rows_file([row | {"model_2": "tt"} for row in rows], "renamed.jsonl")
+    one, two = read_preferences(renamed, [read_outputs(p) for p in outputs]).comparisons[2:4]
+    assert (one.first, one.lengths, one.second_wins) == ("s", (2, 4), 0.0)
+    assert (two.first, two.lengths, two.second_wins) == ("tt", (4, 2), 0.0)
+    with pytest.raises(InputError, match="line 1: lacks question_id"):
+        recorded_verdicts([rows_file([game(1, "tie", "tie") | {"question_id": None}])])
 
 
 # ---- the published figures -----------------------------------------------------------------
