@@ -61,7 +61,7 @@ class PairVerdicts:
 
     def as_json(self) -> dict[str, Any]:
         """Rates as fractions; estimates as {value, low, high, n, unscored, note}."""
-        told = _told(self.report) | {"kind": self.kind}
+        told = facts_of(self.report) | {"kind": self.kind}
         if self.score_sums is not None:
             told |= {"score_sums": self.score_sums, "score_ratio": self.score_ratio}
         return told | (_votes_told(self.raters) if self.raters else {})
@@ -95,7 +95,7 @@ class RecordedVerdicts:
     def _totals(self) -> dict[str, Any]:
         told: dict[str, Any] = {}
         if self.total is not None:
-            told = _told(self.total)
+            told = facts_of(self.total)
         elif len({pair.kind for pair in self.pairs}) == 1:
             reports = [pair.report for pair in self.pairs]
             reasons: Counter[str] = Counter()
@@ -319,7 +319,8 @@ def _notes(
     return tuple(notes)
 
 
-def _told(report: PreferenceReport) -> dict[str, Any]:
+def facts_of(report: PreferenceReport) -> dict[str, Any]:
+    """A report as plain values, the win rate's own number at the top; rates as fractions."""
     rate = report.win_rate
     told = {
         "model": report.subject.model,
