@@ -21,7 +21,7 @@ from veneer.measure import mmlu, nq
 from veneer.measure.items import Item, item_ids, read_items
 from veneer.measure.recorded.benchmarks import USUAL, read_benchmark
 from veneer.measure.recorded.files import Row
-from veneer.measure.recorded.matching import Items, is_own, key_of, said
+from veneer.measure.recorded.matching import Items, is_own, key_of, said, said_in
 from veneer.records import ScoreSheet, Subject
 
 SILENT = "no {what} was recorded"
@@ -56,8 +56,24 @@ def nq_data(path: Path) -> Data:
 
 
 def mmlu_data(path: Path) -> Data:
-    """MMLU's test questions (`subject, question, choices, answer` 0..3)."""
+    """MMLU's test questions (`subject, question, choices, answer` 0..3).
+
+    Raises:
+        InputError: as `read_items`; a choice that is missing (the choice "None" is a text, which
+            some readers of tables take for a missing value); an answer that is no choice.
+    """
     rows = read_items(path, mmlu.FIELDS)
+    for number, row in enumerate(rows, 1):
+        if any(choice is None or choice != choice for choice in row["choices"]):
+            raise InputError(
+                f"{path}, question {number}: a choice is missing.",
+                'Write the file again from its source; the choice "None" is a text.',
+            )
+        if not 0 <= row["answer"] < min(len(row["choices"]), len(mmlu.LETTERS)):
+            raise InputError(
+                f"{path}, question {number}: {row['answer']} is none of its choices.",
+                "The right answer is the number of a choice, from 0.",
+            )
     named = [[row["subject"], row["question"], *map(str, row["choices"])] for row in rows]
     return Data(
         Items(
@@ -191,6 +207,7 @@ def _told(path: Path, rows: Sequence[Row]) -> tuple[Items, list[str | None]]:
 
 
 def name_in(row: Row) -> str:
+    """What a row calls its item, as text: "SUBJECT/IDX" where it has both."""
     group, number = row.fields.get("subject"), row.fields.get("idx")
     name = key_of(row.fields) if number is None or group is None else f"{group}/{number}"
     return str(name).strip()
@@ -233,7 +250,7 @@ def _gold(row: Row) -> str | None:
 
 def _same_gold(path: Path, row: Row, data: Data, at: int) -> None:
     """A right answer that the row states must be the benchmark's: else they are two versions."""
-    if "answer" not in row.fields or said(path, row) is row.fields["answer"]:
+    if "answer" not in row.fields or said_in(row.fields) == "answer":
         return
     gold, known = _gold(row), mmlu.LETTERS[data.rows[at]["answer"]]
     if gold is not None and gold != known:
