@@ -108,3 +108,96 @@ def measure(
         },
     )
     say(result, as_json)
+
+
+@app.command(
+    epilog="Example:  veneer judge student.jsonl teacher.jsonl --judge openai:gpt-5.1 "
+    "--out runs/verdicts    or    veneer judge --recorded annotations.json"
+)
+def judge(
+    one: Annotated[
+        str | None, typer.Argument(metavar="[NAME=]A", help="Outputs of the model to be rated.")
+    ] = None,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[NAME=]B", help="Outputs of whom it is compared with.")
+    ] = None,
+    judge: Annotated[
+        str, typer.Option(metavar="MODEL", help="Who judges: openai:NAME, or hf:PATH.")
+    ] = "",
+    recorded: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Verdicts that exist; may be given again."),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="The answers that recorded verdicts are about."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Whose rates, of recorded verdicts. [the second model]")
+    ] = None,
+    template: Annotated[
+        Literal["pair-v2", "vicuna", "alpaca-eval"], typer.Option(help="The judge's prompt.")
+    ] = "pair-v2",
+    orders: Annotated[
+        Literal["both", "drawn", "given"],
+        typer.Option(help="Each pair in both orders, in one drawn by hash, or B before A."),
+    ] = "both",
+    retries: Annotated[
+        int, typer.Option(min=0, help="Asked again where no verdict could be read.")
+    ] = 2,
+    tone: Annotated[
+        bool, typer.Option("--tone", help="Also ask whether A's answers sound authoritative.")
+    ] = False,
+    questions: Annotated[
+        Path | None, typer.Option(help="Texts of questions that outputs know by id only.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the verdicts; the same command goes on in it.")
+    ] = None,
+    base_url: BaseUrl = None,
+    key: Key = "OPENAI_API_KEY",
+    budget_usd: Usd = None,
+    budget_tokens: BudgetTokens = None,
+    prices: Prices = None,
+    concurrency: Concurrency = 64,
+    requests_per_minute: Rpm = None,
+    tokens_per_minute: Tpm = None,
+    as_json: Json = False,
+) -> None:
+    """Have a judge compare two models' answers, or read verdicts that others recorded.
+
+    Win rates with interval, ties at one half, unscored verdicts by reason, at equal lengths too,
+    and whether position or length decides. No verdict is paid for twice.
+    """
+    from veneer import judging
+
+    if recorded:
+        say(judging.judge_recorded(recorded, outputs or (), model), as_json)
+        return
+    if one is None or other is None or not judge or out is None:
+        raise InputError(
+            "There is nothing to judge by: give A, B, --judge and --out, or --recorded FILE.",
+            "Type: veneer judge A.jsonl B.jsonl --judge openai:MODEL --out runs/verdicts",
+        )
+    from veneer.models.opening import Means
+
+    settings = judging.settings_of(
+        model=judge,
+        template=template,
+        orders=orders,
+        retries=retries,
+        tone=tone,
+        base_url=base_url,
+        key=key,
+    )
+    means = Means(
+        key=key,
+        usd=budget_usd,
+        tokens=budget_tokens,
+        prices=prices,
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
+    result = judging.judge_outputs(one, other, settings, out, questions=questions, means=means)
+    say(result, as_json)

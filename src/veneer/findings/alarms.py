@@ -17,7 +17,7 @@ import numpy as np
 from veneer.findings.grid import Cell, Grid, base_of
 from veneer.findings.perception import opponents
 from veneer.findings.resample import LEVEL, Sampled, interval
-from veneer.findings.wording import data, evidence, label, model, points
+from veneer.findings.wording import data, evidence, label, model, points, rests_on
 from veneer.records import Alarm
 
 Kind = Literal["style-up-capability-down", "preference-up-capability-down"]
@@ -43,12 +43,15 @@ def _between(grid: Grid, student: Cell, start: Cell, words: str) -> Iterator[Ala
     fallen = [m for m, lost in zip(looked, falls_of(list(looked.values())), strict=True) if lost]
     if not fallen:
         return
-    losses = [f"{label(m)} by {points(looked[m].scaled(-1))}" for m in fallen]
+    losses = [
+        f"{label(m)} falls by {points(lost)} ({rests_on(lost)})"
+        for m, lost in ((m, looked[m].scaled(-1)) for m in fallen)
+    ]
     for kind, what, rise in _risen(grid, student, start):
         text = (
-            f"{model(grid, student)}, {words}: {what} rises by {points(rise)} while "
-            f"{_listed(losses)} {'falls' if len(losses) == 1 else 'fall'} "
-            f"({len(fallen)} of {len(looked)} benchmarks looked at, corrected for their number)."
+            f"{model(grid, student)}, {words}: {what} rises by {points(rise)} "
+            f"({rests_on(rise)}) while {_listed(losses)}; {len(fallen)} of {len(looked)} "
+            "benchmarks looked at, corrected for their number."
         )
         yield Alarm(
             id=kind,

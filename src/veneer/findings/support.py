@@ -123,8 +123,11 @@ def _curve(
     pairs = [pair for pair in found if pair is not None]
     if not pairs:
         return None
+    distinct: dict[str, float] = {}  # an item that several seeds share counts once
+    for pair in pairs:
+        distinct = {**dict(zip(pair.items, pair.bleu.tolist(), strict=True)), **distinct}
     points = []
-    for low, high in bins(np.concatenate([pair.bleu for pair in pairs])):
+    for low, high in bins(np.array(list(distinct.values()))):
         base, taught = _in_bin(pairs, low, high)
         points.append(
             SupportPoint(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from veneer.errors import InputError
+from veneer.measure.judging.on_site import as_it_can_be_asked
 from veneer.models.asking import Ask, Model, Progress, Reply, out_of_budget
 from veneer.records import Message
 
@@ -50,6 +51,7 @@ def in_rounds(
     """
     local = bool(getattr(model, "seeded", False))
     room = _room(model, max_new_tokens)
+    conversations = as_it_can_be_asked(model, conversations)
     attempts: list[list[Attempt[V]]] = [[] for _ in conversations]
     samples = [0] * len(conversations)
     done = 0

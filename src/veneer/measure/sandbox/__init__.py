@@ -34,7 +34,7 @@ INSTALL = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)."
 class Limits:
     """What one program may use, with all processes it starts and its tests. Seconds; bytes."""
 
-    cpu_seconds: int = 5
+    cpu_seconds: float = 5
     memory_bytes: int = 1 << 30
     file_bytes: int = 16 << 20
     temporary_bytes: int = 64 << 20
@@ -111,8 +111,9 @@ def unavailable() -> str:
         return ""
     why = why or "; ".join(verdict.reason for verdict in found)
     return (
-        f"bubblewrap cannot isolate programs here ({why}). Allow user namespaces "
-        "(sysctl kernel.unprivileged_userns_clone=1, or a container that permits them)."
+        f"bubblewrap cannot isolate programs here ({why}). It needs bubblewrap 0.8 or newer and "
+        "user namespaces (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu also "
+        "kernel.apparmor_restrict_unprivileged_userns=0, or a container that permits them)."
     )
 
 

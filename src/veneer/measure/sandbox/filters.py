@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 
 INSTALL = (
@@ -16,32 +17,32 @@ INSTALL = (
     "(Debian, Ubuntu: apt-get install libseccomp2; pip install pyseccomp)."
 )
 
-EVERYWHERE = (
-    # other processes' memory and descriptors, kernel memory
-    "ptrace process_vm_readv process_vm_writev kcmp userfaultfd perf_event_open bpf "
-    "move_pages migrate_pages lookup_dcookie "
-    # keys
-    "add_key request_key keyctl "
-    # file systems and namespaces
-    "mount umount umount2 pivot_root chroot unshare setns open_by_handle_at name_to_handle_at "
-    "fanotify_init quotactl swapon swapoff acct nfsservctl sysfs "
-    # the machine itself
-    "kexec_load kexec_file_load reboot init_module finit_module delete_module create_module "
-    "query_module get_kernel_syms syslog iopl ioperm modify_ldt vm86 vm86old uselib personality "
-    "settimeofday stime clock_settime clock_settime64 clock_adjtime clock_adjtime64 adjtimex "
-    "sethostname setdomainname vhangup _sysctl vserver"
-).split()
-PROGRAM = (
-    # the network; its channel is there already
-    "socket socketcall connect bind listen accept accept4 "
-    # signals to and settings of other processes
-    "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo setpriority ioprio_set "
-    "sched_setaffinity sched_setattr sched_setparam sched_setscheduler "
-    # memory that no limit sees
-    "memfd_create shmget shmat semget msgget mq_open "
-    # filters of its own
-    "seccomp"
-).split()
+EVERYWHERE = {
+    "memory and descriptors of other processes, and the kernel's": (
+        "ptrace process_vm_readv process_vm_writev kcmp userfaultfd perf_event_open bpf "
+        "move_pages migrate_pages lookup_dcookie"
+    ),
+    "keys": "add_key request_key keyctl",
+    "file systems and namespaces": (
+        "mount umount umount2 pivot_root chroot unshare setns open_by_handle_at "
+        "name_to_handle_at fanotify_init quotactl swapon swapoff acct nfsservctl sysfs"
+    ),
+    "the machine": (
+        "kexec_load kexec_file_load reboot init_module finit_module delete_module create_module "
+        "query_module get_kernel_syms syslog iopl ioperm modify_ldt vm86 vm86old uselib "
+        "personality settimeofday stime clock_settime clock_settime64 clock_adjtime "
+        "clock_adjtime64 adjtimex sethostname setdomainname vhangup _sysctl vserver"
+    ),
+}
+PROGRAM = {
+    "the network": "socket socketcall connect bind listen accept accept4",
+    "signals to other processes": "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo",
+    "settings of other processes": (
+        "setpriority ioprio_set sched_setaffinity sched_setattr sched_setparam sched_setscheduler"
+    ),
+    "memory that no limit sees": "memfd_create shmget shmat semget msgget mq_open",
+    "filters of its own": "seccomp",
+}
 # From 424 on, numbers are the same on every architecture that Python commonly runs on.
 # Kept: pidfd_open, close_range, openat2, faccessat2, epoll_pwait2, futex_waitv.
 YOUNG = [n for n in range(424, 512) if n not in (434, 436, 437, 439, 441, 449)]
@@ -78,12 +79,12 @@ def program_only() -> bytes:
     return _compiled(PROGRAM, for_program=True)
 
 
-def _compiled(names: list[str], for_program: bool) -> bytes:
-    import pyseccomp as sc  # type: ignore[import-untyped]
+def _compiled(names: Mapping[str, str], for_program: bool) -> bytes:
+    import pyseccomp as sc
 
     refuse, absent = sc.ERRNO(errno.EPERM), sc.ERRNO(errno.ENOSYS)
     rules = sc.SyscallFilter(sc.ALLOW)  # other architectures' calls: killed
-    for name in names:
+    for name in " ".join(names.values()).split():
         rules.add_rule(refuse, name)
     for number in YOUNG:
         rules.add_rule(absent, number)

@@ -29,6 +29,7 @@ from veneer.measure.sandbox import served
 from veneer.measure.sandbox.tester import ENDED, Tester
 
 TICK = 0.02  # seconds between looks at running processes
+GRACE = 15  # looks after the program's end, for its tests to say the last word
 PR_SET_DUMPABLE = 4
 HOME = "/tmp/program"
 ENTRIES = 2000  # files that a program may have at one time
@@ -120,24 +121,25 @@ class Attempt:
         if tester == 0:
             try:
                 os.chdir("/")
-                pieces = [text_at(job[name], start) for name in ("given", "tests")]
+                given, tests = (text_at(job[name], start) for name in ("given", "tests"))
                 null = os.open("/dev/null", os.O_RDWR)
                 for other in (0, 1, 2):
                     os.dup2(null, other)
                 served.bound(self.limits)
-                Tester(answers, ask, tell, marker, limit).run(*pieces, job["entry_point"])
+                Tester(answers, ask, tell, marker, limit).run(given, tests, job["entry_point"])
             finally:
                 os._exit(1)
         for end in (ask, answers, tell):
             os.close(end)
-        said, late = self._heard(listen)
+        said, late = self._heard(listen, program)
         os.close(listen)
         try:
             verdict = json.loads(said)
             if verdict.pop("marker") != marker:
                 verdict = {"passed": False, "reason": ENDED}
         except (ValueError, KeyError):
-            verdict = {"passed": False, "reason": late or "its tests could not be finished"}
+            late = late or self._end_of(tester) or "its tests could not be finished"
+            verdict = {"passed": False, "reason": late}
         if verdict["reason"] == ENDED:
             verdict["reason"] = self._end_of(program) or ENDED
         with contextlib.suppress(ProcessLookupError):
@@ -146,9 +148,10 @@ class Attempt:
             pass
         return verdict
 
-    def _heard(self, listen: int) -> tuple[bytes, str]:
+    def _heard(self, listen: int, program: int) -> tuple[bytes, str]:
         """The report of the tests, and why all was ended early, if it was."""
         begun, said, idle, busy = time.monotonic(), b"", 0.0, -1.0
+        gone = 0
         while True:
             at = time.monotonic()
             if select.select([listen], [], [], TICK)[0]:
@@ -158,6 +161,10 @@ class Attempt:
                     return said, ""
             while self._reap(os.WNOHANG):
                 pass
+            if program in self.statuses:  # whatever it left keeps the channel open, no more
+                gone += 1
+                if gone > GRACE:
+                    return b"", self._end_of(program) or ENDED
             running, seconds, memory = self._usage()
             quiet = not running and seconds == busy
             idle = idle + time.monotonic() - at if quiet else 0.0
@@ -207,19 +214,20 @@ class Attempt:
             self.reaped += usage.ru_utime + usage.ru_stime
         return pid != 0
 
-    def _end_of(self, program: int) -> str:
-        """What ended the program's process, if a signal did."""
+    def _end_of(self, child: int) -> str:
+        """What ended this process, if a signal did."""
         for _ in range(40):
             while self._reap(os.WNOHANG):
                 pass
-            if program in self.statuses:
+            if child in self.statuses:
                 break
             time.sleep(0.005)
-        status = self.statuses.get(program, 0)
+        status = self.statuses.get(child, 0)
         if not os.WIFSIGNALED(status):
             return ""
         number = os.WTERMSIG(status)
-        out_of_time = number in (signal.SIGXCPU, signal.SIGKILL)
+        limit = self.reaped >= self.limits["cpu_seconds"] and number == signal.SIGKILL
+        out_of_time = limit or number == signal.SIGXCPU
         return "out of CPU time" if out_of_time else f"died of signal {number}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import ctypes
+import math
 import os
 import resource
 import sys
@@ -51,7 +52,11 @@ def confine(limits: dict[str, Any], inward: int, outward: int, seccomp: bytes) -
 
 def bound(limits: dict[str, Any]) -> None:
     """Limits of one process, kept by the kernel."""
-    cpu, memory, size = limits["cpu_seconds"], limits["memory_bytes"], limits["file_bytes"]
+    cpu, memory, size = (
+        math.ceil(limits["cpu_seconds"]),
+        limits["memory_bytes"],
+        limits["file_bytes"],
+    )
     for kind, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),
         (resource.RLIMIT_AS, memory, memory),

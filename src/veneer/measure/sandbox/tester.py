@@ -26,6 +26,8 @@ from veneer.measure.sandbox.plain import (
 )
 
 ENDED = "ended before its tests were over"
+NONSENSE = "said what nobody asked for"
+TOO_MUCH = "returned more than its tests can hold"
 
 
 class Tester:
@@ -56,7 +58,7 @@ class Tester:
             self.report(None, f"the benchmark's own code does not run here: {_name(error)}")
         try:
             if self._hear(0) != ["ready"]:
-                self.report(False, "said what nobody asked for")
+                self.report(False, NONSENSE)
             module.__dict__[entry_point] = self._proxy(entry_point)
             exec(checks, module.__dict__)
         except BaseException as error:
@@ -88,9 +90,11 @@ class Tester:
                 return decode(value)
         except NotPlainError as odd:
             self.report(False, f"returned {odd}")
+        except MemoryError:
+            self.report(False, TOO_MUCH)
         except (TypeError, ValueError):
             pass
-        self.report(False, "said what nobody asked for")
+        self.report(False, NONSENSE)
         raise AssertionError
 
     def _hear(self, number: int | None = None) -> Any:
@@ -106,8 +110,10 @@ class Tester:
             self.report(False, ENDED)
         except NotPlainError as odd:
             self.report(False, f"returned {odd}")
+        except MemoryError:
+            self.report(False, TOO_MUCH)
         except (TypeError, ValueError):
-            self.report(False, "said what nobody asked for")
+            self.report(False, NONSENSE)
         raise error
 
 
