@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from veneer.errors import InputError, SpecError
 from veneer.findings import estimate
 from veneer.measure.judging import JudgeSettings, judged
 from veneer.measure.recorded import Outputs, read_outputs, split_claim, with_prompts
+from veneer.measure.recorded.judged import (
+    PairVerdicts,
+    Raters,
+    facts_of,
+    recorded_verdicts,
+)
 from veneer.models.opening import Means, account_of
 from veneer.models.resolve import parse_model
 from veneer.records import (
@@ -89,6 +96,46 @@ def judge_outputs(
     return result_of(out)
 
 
+def judge_recorded(
+    files: Sequence[Path], outputs: Sequence[str] = (), model: str | None = None
+) -> dict[str, Any]:
+    """What files of recorded verdicts say in sum; see `veneer.measure.recorded.judged`.
+
+    Args:
+        files: verdicts, in any of the known shapes.
+        outputs: `FILE` or `NAME=FILE` of the answers that were judged.
+        model: whose rates; that of the first verdict's second model unless given.
+    """
+    found = recorded_verdicts(files, [Path(given) for given in outputs], model)
+    lines: list[str] = []
+    for pair in found.pairs:
+        lines += [*text_of(pair.report), *_rated(pair), ""]
+    if found.raters:
+        lines.append(_voted(found.raters))
+    if found.agreement is not None:
+        lines.append(f"The judge says what most raters say on {100 * found.agreement:.1f} %.")
+    if found.unresolved:
+        lines.append(f"{found.unresolved:,} verdicts are on answers that nobody gave.")
+    lines += found.notes
+    return {**found.as_json(), "text": "\n".join(lines).strip()}
+
+
+def _rated(pair: PairVerdicts) -> list[str]:
+    if pair.score_sums is None:
+        return []
+    sums = ", ".join(f"{model} {total:g}" for model, total in pair.score_sums.items())
+    share = "" if pair.score_ratio is None else f" ({100 * pair.score_ratio:.1f} %)"
+    return [f"sums of ratings      {sums}{share}"]
+
+
+def _voted(raters: Raters) -> str:
+    majority = ", ".join(f"{name} {count:,}" for name, count in raters.majority.items())
+    return (
+        f"Majority of {raters.raters:g} raters an item: {majority}; "
+        f"unanimous on {raters.unanimous:,}."
+    )
+
+
 def result_of(out: Path) -> dict[str, Any]:
     """What a finished judging found, JSON-able, with `text` for people."""
     (report,) = read_rows(out / "preferences.jsonl", PreferenceReport)
@@ -105,39 +152,6 @@ def result_of(out: Path) -> dict[str, Any]:
         found["authoritative_tone"] = number.model_dump(mode="json")
         lines.append(f"In an authoritative tone: {said(number)}")
     return {**found, "text": "\n".join([*lines, f"Verdicts: {out / 'comparisons.jsonl'}"])}
-
-
-def facts_of(report: PreferenceReport) -> dict[str, Any]:
-    """A report as plain values: rates as fractions, the win rate's own number at the top."""
-    rate = report.win_rate
-    return {
-        "model": report.subject.model,
-        "against": report.against,
-        "judge": report.judge,
-        "template": report.template,
-        "orders": report.orders,
-        "win_rate": rate.value,
-        "low": rate.low,
-        "high": rate.high,
-        "standard_error": report.standard_error,
-        "n": rate.n,
-        "unscored": rate.unscored,
-        "wins": report.wins,
-        "losses": report.losses,
-        "ties": report.ties,
-        **{
-            name: number.model_dump(mode="json") if number is not None else None
-            for name, number in (
-                ("win_or_tie_rate", report.win_or_tie_rate),
-                ("length_controlled", report.length_controlled),
-                ("length_effect", report.length_effect),
-                ("first_position", report.first_position),
-                ("orders_agree", report.orders_agree),
-            )
-        },
-        "biases": list(report.biases),
-        "unscored_reasons": dict(sorted(report.reasons.items())),
-    }
 
 
 def text_of(report: PreferenceReport) -> list[str]:

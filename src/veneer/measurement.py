@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from veneer.findings import estimates
-from veneer.records import Estimate, ScoreSheet
+from veneer.records import Aggregate, Estimate, ScoreSheet
 
 CORRELATIONS = ("length_correlation",)
 """Metrics that are no rates, and so are not told in percent."""
@@ -22,7 +22,7 @@ Texts = Mapping[str, Mapping[str, str]]
 
 def summary(
     model: str,
-    sheets: Sequence[ScoreSheet],
+    sheets: Sequence[ScoreSheet | Aggregate],
     out: Path,
     *,
     texts: Texts | None = None,
@@ -65,13 +65,13 @@ def summary(
     return {**result, "text": _text(result)}
 
 
-def unscored_items(sheets: Sequence[ScoreSheet], texts: Texts) -> list[dict[str, Any]]:
+def unscored_items(sheets: Sequence[ScoreSheet | Aggregate], texts: Texts) -> list[dict[str, Any]]:
     """A row an item and reason: {"model", "measure", "item", "text", "reason", "metrics"}.
 
     `metrics` are those that the item is missing from.
     """
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for sheet in sheets:
+    for sheet in (one for one in sheets if isinstance(one, ScoreSheet)):
         who, known = sheet.subject, texts.get(sheet.measure, {})
         for item, value, reason in zip(
             sheet.items, sheet.values, sheet.reasons or ("",) * len(sheet.items), strict=True
@@ -93,7 +93,7 @@ def unscored_items(sheets: Sequence[ScoreSheet], texts: Texts) -> list[dict[str,
 
 
 def _by_measure(
-    sheets: Sequence[ScoreSheet], found: Sequence[Estimate]
+    sheets: Sequence[ScoreSheet | Aggregate], found: Sequence[Estimate]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     measures: dict[str, dict[str, dict[str, Any]]] = {}
     for sheet, one in zip(sheets, found, strict=True):
@@ -134,4 +134,5 @@ def _line(measure: str, metric: str, one: Mapping[str, Any]) -> tuple[str, ...]:
 def _shown(metric: str, value: float | None) -> str:
     if value is None:
         return "undefined"
-    return f"{value:.3f}" if metric in CORRELATIONS else f"{100 * value:.2f} %"
+    is_rate = metric not in CORRELATIONS and 0 <= value <= 1
+    return f"{100 * value:.2f} %" if is_rate else f"{value:.3f}"

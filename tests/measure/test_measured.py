@@ -76,6 +76,7 @@ def job(tmp_path, inputs, name="out", **params):
     done = []
     return SimpleNamespace(
         scratch=tmp_path / f".scratch-{name}",
+        means={},
         out=out,
         inputs=inputs,
         params=params,

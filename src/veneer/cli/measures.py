@@ -46,13 +46,42 @@ def measure(
         Literal["student", "base", "teacher", "teacher-again"],
         typer.Option(help="What the model is, for measurements.jsonl."),
     ] = "student",
+    teacher_again: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A second sample of the teacher, for --outputs."),
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Texts of questions that --outputs know by id only.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The model, where --outputs do not say it.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items of each benchmark, from the first. [all]")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Programs a HumanEval problem, for pass@k.")
+    ] = 1,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Worked examples of lm_eval: tasks. [the task's own]")
+    ] = None,
+    tasks: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Tasks of lm-eval of your own.")
+    ] = None,
+    toxicity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="scorer=classifier, form=continuations, …; docs."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of answers that are sampled.")] = 0,
     plain: Annotated[
         bool, typer.Option("--plain", help="Do not use the model's chat template.")
     ] = False,
+    chat_tasks: Annotated[
+        bool, typer.Option("--chat-tasks", help="Ask lm_eval: tasks in the chat template too.")
+    ] = False,
+    engine: Annotated[
+        Literal["veneer", "vllm"], typer.Option(help="What runs a model folder's benchmarks.")
+    ] = "veneer",
     base_url: BaseUrl = None,
     key: Key = "OPENAI_API_KEY",
     budget_usd: Usd = None,
@@ -79,6 +108,23 @@ def measure(
             "Give a model, or --outputs FILE with what it said: one of the two.",
             "Type: veneer measure hf:FOLDER … or veneer measure --outputs FILE …",
         )
+    if outputs is not None:
+        from veneer.measuring_outputs import measure_outputs
+
+        say(
+            measure_outputs(
+                outputs,
+                names,
+                out,
+                benchmark_data=benchmark_data or (),
+                teacher_answers=Path(teacher_answers) if teacher_answers else None,
+                teacher_again=teacher_again,
+                questions=questions,
+                name=name,
+            ),
+            as_json,
+        )
+        return
     from veneer import measuring
     from veneer.models.opening import Means
 
@@ -101,10 +147,18 @@ def measure(
         role=role,
         base_url=base_url,
         means=means,
+        tasks=tasks,
+        engine=engine,
         settings={
             "limit": dict.fromkeys(names, limit) if limit else None,
             "seed": seed,
             "chat": False if plain else None,
+            "toxicity": measuring.toxicity_from(toxicity or []),
+            "benchmarks": {
+                "samples": samples,
+                "chat": chat_tasks,
+                "shots": {} if shots is None else dict.fromkeys(names, shots),
+            },
         },
     )
     say(result, as_json)

@@ -30,6 +30,7 @@ STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
 RESAMPLES = 500
 FEWEST = 10
+ONE_SIDED = 0.95
 GAMED_WEIGHT = 0.2 / 2
 """Weight of a gamed row beside a prompt's 1: AlpacaEval's λ over its two gamed baselines."""
 _BLOCK = 2_000_000  # weights times rows held at once
@@ -108,7 +109,8 @@ def length_controlled(
         found.append(drawn_fits)
         rates.append((_logistic(drawn_fits @ at_equal.T) * block).sum(axis=1) / n)
     effect = estimate_of(float(point.coefficients[0]), np.concatenate(found)[:, 0], n, missing)
-    return estimate_of(point.win_rate, np.concatenate(rates), n, missing), effect
+    note = _one_sided(longer)
+    return estimate_of(point.win_rate, np.concatenate(rates), n, missing, note), effect
 
 
 def fit(
@@ -123,6 +125,17 @@ def fit(
     if difficulty is not None:
         tests[:, 1] = difficulty
     return Fit(coefficients, strength, float(_logistic(tests @ coefficients).mean()))
+
+
+def _one_sided(longer: Array) -> str:
+    """What to say where hardly any pair reaches the equal length that the rate is told at."""
+    for word, share in (("shorter", (longer < 0).mean()), ("longer", (longer > 0).mean())):
+        if share > ONE_SIDED:
+            return (
+                f"{100 * share:.0f} % of the answers are {word} than the opponent's: the rate at "
+                "equal lengths is an extrapolation"
+            )
+    return ""
 
 
 def _design(

@@ -141,19 +141,21 @@ def preference_report(
     difference of the models, and it is None. `length_controlled` is fitted to the verdicts on
     prompts (`veneer.measure.length_controlled`, without difficulties) where lengths are known, and
     None where none is. Shares of verdicts come with bootstrap intervals over prompts, drawn from
-    the prompts' names and `seed`.
+    the prompts' names and `seed`, whatever the order of `comparisons`; that decides the folds of
+    the length-controlled fit alone, as in AlpacaEval.
 
     Raises:
         ValueError: as in `preference_sheets_of`.
     """
-    rows, both = judged(comparisons, me or subject.model)
+    as_met, both = judged(comparisons, me or subject.model)
+    rows = sorted(as_met, key=lambda row: row.prompt)
     key = seed_of([row.prompt for row in rows], seed)
     values = np.array([row.value for row in rows if row.value is not None], dtype=float)
     unscored = len(rows) - len(values)
     counts = drawn(len(values), key)
     position = _first_position(rows, key)
     agree = _orders_agree(rows, key)
-    equal_lengths, effect = _at_equal_lengths(rows, key)
+    equal_lengths, effect = _at_equal_lengths(as_met, key)
     biases = [_position_words(position), _length_words(effect)]
     return PreferenceReport(
         subject=subject,

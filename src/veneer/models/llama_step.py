@@ -34,7 +34,10 @@ class Columns(Protocol):
 def is_llama_shaped(model: PreTrainedModel) -> bool:
     """Whether `LlamaStep` does what the model does, and is worth while."""
     config: Any = model.config
-    if type(model).__name__ not in FAMILIES or type(model).__module__.split(".")[0] != "transformers":
+    if (
+        type(model).__name__ not in FAMILIES
+        or type(model).__module__.split(".")[0] != "transformers"
+    ):
         return False
     rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     parts = list(model.modules())
@@ -47,7 +50,9 @@ def is_llama_shaped(model: PreTrainedModel) -> bool:
         and not model.training
         and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
         and not any(isinstance(part, nn.Linear) and type(part) is not nn.Linear for part in parts)
-        and all(type(getattr(layer.mlp, "down_proj", None)) is nn.Linear for layer in model.model.layers)
+        and all(
+            type(getattr(layer.mlp, "down_proj", None)) is nn.Linear for layer in model.model.layers
+        )
     )
 
 

@@ -17,11 +17,25 @@ from api_answers import tokens, uniform
 from api_provider import Options, Server
 from api_server import connection
 
-SHOWN = re.compile(
+PAIR_V2 = re.compile(
     r"\[The Start of Assistant A's Answer\]\n(.*)\n\[The End of Assistant A's Answer\]\n\n"
     r"\[The Start of Assistant B's Answer\]\n(.*)\n\[The End of Assistant B's Answer\]\Z",
     re.DOTALL,
 )
+VICUNA = re.compile(
+    r"\[The Start of Assistant 1's Answer\]\n(.*)\n\n\[The End of Assistant 1's Answer\]\n\n"
+    r"\[The Start of Assistant 2's Answer\]\n(.*)\n\n\[The End of Assistant 2's Answer\]\n\n",
+    re.DOTALL,
+)
+ALPACA = re.compile(
+    r'"model_1",\s+"answer": """(.*)"""\s.*"model_2",\s+"answer": """(.*)"""', re.DOTALL
+)
+RANKED = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
+SAYINGS = {  # where the first answer is better, and where the second is
+    PAIR_V2: ("The better answer is clear to me. My verdict: [[A]]", "I prefer B. [[B]]"),
+    VICUNA: ("9 6.5\nThe first is better.", "3, 8\nThe second is better."),
+    ALPACA: (RANKED.format(1, 2), RANKED.format(2, 1)),
+}
 TEXT = re.compile(r"\[The Start of the Text\]\n(.*)\n\[The End of the Text\]", re.DOTALL)
 
 DRAWS = ContextVar("DRAWS")
@@ -44,16 +58,16 @@ class Taste:
 
 
 def verdict(taste, one, two, draw):
-    """[[A]] or [[B]]; `draw(name)` is a number in [0, 1)."""
+    """Whether the second answer wins; `draw(name)` is a number in [0, 1)."""
     if draw("first") < taste.first:
-        return "[[A]]"
+        return False
     better = ("sound" in two) - ("sound" in one)
     if math.isinf(taste.quality) and better:
         odds = taste.quality * better
     else:
         quality = 0.0 if math.isinf(taste.quality) else taste.quality * better
         odds = quality + taste.length * math.tanh((len(two) - len(one)) / 100)
-    return "[[B]]" if draw("verdict") < 1 / (1 + math.exp(-min(odds, 700.0))) else "[[A]]"
+    return draw("verdict") < 1 / (1 + math.exp(-min(odds, 700.0)))
 
 
 class Judge(Server):
@@ -65,7 +79,7 @@ class Judge(Server):
     def __init__(self, options, taste):
         super().__init__(options)
         self.taste = taste
-        self.shown = []
+        self.shown, self.bodies = [], []
         self.samples = {}
         self.holds_after = math.inf
 
@@ -86,22 +100,28 @@ class Judge(Server):
 
         asked = body["messages"][-1]["content"]
         self.shown.append(asked)
+        self.bodies.append(body)
         if draw("refuses") < self.taste.refuses:
             ending = "refusal"
         made = super().complete(body, ending)
         message = made["choices"][0]["message"]
         if message["content"] is None:
             return made
-        if draw("prose") < self.taste.prose:
-            message["content"] = "Both have their merits, and I would not want to choose."
-        elif pair := SHOWN.search(asked):
-            found = verdict(self.taste, *pair.groups(), draw)
-            message["content"] = f"The better answer is clear to me. My verdict: {found}"
-        else:
-            text = TEXT.search(asked)[1]
-            message["content"] = "Authoritative." if "sound" in text else "not authoritative"
+        message["content"] = said = self.said(asked, draw)
+        limit = body["max_tokens"]
+        if tokens(said) > limit:
+            message["content"] = said[: 4 * limit]
+            made["choices"][0]["finish_reason"] = "length"
         made["usage"]["completion_tokens"] = tokens(message["content"])
         return made
+
+    def said(self, asked, draw):
+        if draw("prose") < self.taste.prose:
+            return "Both have their merits, and I would not want to choose."
+        for shape, sayings in SAYINGS.items():
+            if pair := shape.search(asked):
+                return sayings[verdict(self.taste, *pair.groups(), draw)]
+        return "Authoritative." if "sound" in TEXT.search(asked)[1] else "not authoritative"
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from veneer.measure.judging import (
     tone_sheet,
 )
 from veneer.measure.judging.asking import IDENTICAL
-from veneer.measure.judging.verdicts import REFUSED, UNREADABLE
+from veneer.measure.judging.verdicts import CUT_OFF, FAILED, FILTERED, REFUSED, UNREADABLE
 from veneer.measure.preference import preference_report
 from veneer.models.api.budget import Budget
 from veneer.models.api.client import ApiModel
@@ -133,6 +133,49 @@ def test_what_says_nothing_is_kept_retried_and_never_guessed():
     # More retries go on from the attempts there were.
     assert set(rows) <= set(more)
     assert sum(row.second_wins is None for row in last_attempts(more)) < len(lost)
+
+
+@pytest.mark.parametrize(
+    ("template", "temperature", "tokens"),
+    [("pair-v2", 0.0, 2048), ("vicuna", 0.2, 1024), ("alpaca-eval", 0.0, 100)],
+)
+def test_each_template_is_asked_as_it_was_published(template, temperature, tokens):
+    settings = BOTH.model_copy(update={"template": template})
+    own = settings.model_copy(update={"temperature": 1.0, "max_new_tokens": 300})
+    with judging() as (judge, url), model(url) as api:
+        rows = judge_pairs(api, pairs(4, better=1), settings)
+        judge_pairs(api, pairs(1, better=1), own)
+    assert [row.second_wins for row in rows] == [1, 0, 0, 0, 0, 1, 1, 1]
+    assert {row.template for row in rows} == {template}
+    if template == "vicuna":
+        assert {row.scores for row in rows} == {(9.0, 6.5), (3.0, 8.0)}
+    sent = {(body["temperature"], body["max_tokens"]) for body in judge.bodies[:8]}
+    assert sent == {(temperature, tokens)}
+    sent = {(body["temperature"], body["max_tokens"]) for body in judge.bodies[8:]}
+    assert sent == {(1.0, 300)}
+    roles = [[message["role"] for message in body["messages"]] for body in judge.bodies]
+    assert roles == [["system", "user"]] * 10
+
+
+def test_every_way_to_say_nothing_is_a_counted_reason():
+    """The marks make the test server end its answers so; see `api_answers`."""
+    sides = Side("teacher", "vague"), Side("student", "sound")
+    ends = {"[stop]": FILTERED, "[filter]": FILTERED, "[refuse]": REFUSED, "[long]": FAILED}
+    wanted = [Pair(f"{mark} question", *sides) for mark in [*ends, "plain"]]
+    with judging() as (_, url), model(url) as api:
+        rows = judge_pairs(api, wanted, GIVEN)
+        short = judge_pairs(api, wanted[-1:], GIVEN.model_copy(update={"max_new_tokens": 3}))
+    tried = Counter((row.prompt, row.reason) for row in rows)
+    # What the endpoint cannot take is sent once more, and no more than that.
+    assert tried == {
+        **{(f"{mark} question", why): 2 if why == FAILED else 3 for mark, why in ends.items()},
+        ("plain question", ""): 1,
+    }
+    assert any("maximum context length" in row.text for row in rows if row.reason == FAILED)
+    assert [row.reason for row in short] == [CUT_OFF] * 3
+    report = report_of(rows)
+    assert report.reasons == {FILTERED: 2, REFUSED: 1, FAILED: 1}
+    assert (report.win_rate.n, report.win_rate.unscored) == (1, 4)
 
 
 def test_only_answers_that_differ_are_shown_and_never_a_name():

@@ -1,3 +1,6 @@
+import json
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,3 +107,16 @@ def test_tones_are_read_or_not(text, value):
 
 def test_a_tone_that_was_cut_off_is_unread():
     assert read_tone(Reply("authoritative", "truncated")) == (None, verdicts.CUT_OFF)
+
+
+def test_recorded_reviews_are_read_as_their_authors_did(data):
+    """GPT-4's answers to the vicuna prompt, with the scores that Chiang et al. took from them."""
+    told = Counter()
+    for path in sorted((data / "vicuna_blog" / "reviews").glob("*.jsonl")):
+        for row in map(json.loads, path.open(encoding="utf-8")):
+            found = read_verdict("vicuna", Reply(row["text"]))
+            if found.scores is None:
+                told["unread"] += 1
+            else:
+                told["equal" if list(found.scores) == row["score"] else "other"] += 1
+    assert told == {"equal": 308, "unread": 12}

@@ -17,7 +17,14 @@ from veneer.measure.preference import preference_report, preference_sheets_of
 from veneer.measure.recorded.files import read_rows_of
 from veneer.measure.recorded.human_votes import RULE, Pair, has_result
 from veneer.measure.recorded.naming import same_model
-from veneer.measure.recorded.outputs import Outputs, read_outputs, split_claim, with_prompts
+from veneer.measure.recorded.outputs import (
+    Outputs,
+    Said,
+    prompt_of,
+    read_outputs,
+    split_claim,
+    with_prompts,
+)
 from veneer.measure.recorded.preferences import (
     Kind,
     Preferences,
@@ -54,7 +61,7 @@ class PairVerdicts:
 
     def as_json(self) -> dict[str, Any]:
         """Rates as fractions; estimates as {value, low, high, n, unscored, note}."""
-        told = _told(self.report) | {"kind": self.kind}
+        told = facts_of(self.report) | {"kind": self.kind}
         if self.score_sums is not None:
             told |= {"score_sums": self.score_sums, "score_ratio": self.score_ratio}
         return told | (_votes_told(self.raters) if self.raters else {})
@@ -88,7 +95,7 @@ class RecordedVerdicts:
     def _totals(self) -> dict[str, Any]:
         told: dict[str, Any] = {}
         if self.total is not None:
-            told = _told(self.total)
+            told = facts_of(self.total)
         elif len({pair.kind for pair in self.pairs}) == 1:
             reports = [pair.report for pair in self.pairs]
             reasons: Counter[str] = Counter()
@@ -111,19 +118,22 @@ def recorded_verdicts(
     Args:
         files: verdicts in any of the shapes of `read_preferences`; two orders are two files.
         outputs: the answers judged (FILE, or NAME=FILE): reviews refer to their ids, and lengths
-            are taken from them.
+            are taken from them. AlpacaEval annotations that hold `output_1` and `output_2` serve
+            as the answers of both their models.
         model: whose side is told; the second model of a pair's first verdict unless given. It
             also names the answers in reviews that `outputs` do not know.
         seed: of the bootstrap.
 
     Raises:
-        InputError: as in `read_preferences` and `read_outputs`; a file given twice; no verdict on
-            `model`; reviews of answers of several unknown models.
+        InputError: as in `read_preferences` and `read_outputs`; a file given twice; two files with
+            different answers of one model; no verdict on `model`; reviews of answers of several
+            unknown models.
     """
     if len({path.resolve() for path in files}) != len(files):
         raise InputError("A file of verdicts is given twice.", "Give each file once.")
     claims = [split_claim(str(path)) for path in outputs]
-    answers = with_prompts([read_outputs(path, claimed) for claimed, path in claims])
+    answers = with_prompts([file for claim, path in claims for file in _answers(path, claim)])
+    _check_answers(answers)
     read: list[Preferences] = []
     voted: dict[str, Pair] = {}
     for path in sorted(files, key=_stands_beside_votes):
@@ -251,6 +261,33 @@ def _agreement(read: Sequence[Preferences]) -> float | None:
     return sum(raters[item] == judge[item] for item in both) / len(both) if both else None
 
 
+def _answers(path: Path, claimed: str | None) -> list[Outputs]:
+    """The file's answers; of both models, where they stand in annotations."""
+    if claimed is not None or "output_1" not in (rows := read_rows_of(path))[0].fields:
+        return [read_outputs(path, claimed)]
+    found: dict[str, list[Said]] = {}
+    for fields in (row.fields for row in rows):
+        for k in ("1", "2"):
+            name, text = fields.get(f"generator_{k}"), fields.get(f"output_{k}")
+            if isinstance(name, str) and isinstance(text, str):
+                said = Said(str(fields.get("instruction")), None, text)
+                found.setdefault(name, []).append(said)
+    return [Outputs(path, name, tuple(said), named_inside=True) for name, said in found.items()]
+
+
+def _check_answers(answers: Sequence[Outputs]) -> None:
+    known: dict[tuple[str, str], tuple[str | None, Path]] = {}
+    for file in answers:
+        for said in file.said:
+            key = (file.model, prompt_of(said))
+            text, path = known.setdefault(key, (said.answer, file.path))
+            if text != said.answer:
+                raise InputError(
+                    f"{path} and {file.path} hold different answers of {file.model} to one prompt.",
+                    "Give the answers that were judged.",
+                )
+
+
 def _check_claims(read: Sequence[Preferences], model: str | None) -> None:
     ids: dict[str, str] = {}
     for file in read:
@@ -275,13 +312,15 @@ def _notes(
             "give the answers of both models with --outputs"
         )
     names = {name for file in read for name in _names(file)}
+    used = {file.path for file in answers if file.model in names}
     for file in answers:
-        if file.model not in names:
+        if file.path not in used:
             notes.append(f"{file.path}: no verdict is on an answer of {file.model}")
     return tuple(notes)
 
 
-def _told(report: PreferenceReport) -> dict[str, Any]:
+def facts_of(report: PreferenceReport) -> dict[str, Any]:
+    """A report as plain values, the win rate's own number at the top; rates as fractions."""
     rate = report.win_rate
     told = {
         "model": report.subject.model,
