@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 import veneer
 from veneer.errors import InputError, nearest
 from veneer.findings import measurements
@@ -33,11 +35,11 @@ from veneer.measure.recorded import (
 from veneer.measure.recorded.files import Row, read_rows_of
 from veneer.measure.recorded.finding import READERS, benchmark_files, output_files
 from veneer.measure.recorded.outputs import model_in, outputs_of
+from veneer.measure.recorded.programs import scored_humaneval
 from veneer.measure.recorded.scored import (
     Data,
     Scored,
     already,
-    scored_humaneval,
     scored_mmlu,
     scored_nq,
 )
@@ -45,6 +47,7 @@ from veneer.measure.recorded.sharing import BENCHMARKS, RECORDED_MEASURES, share
 from veneer.measure.recorded.toxic import scored_toxicity
 from veneer.measure.style import style_sheets
 from veneer.measurement import Texts, summary, unscored_items
+from veneer.progress import counted
 from veneer.records import ScoreSheet, Subject, write_rows
 from veneer.steps import ABOUT, check_results, identity_of, results_in
 
@@ -208,7 +211,8 @@ def _benchmark(
     if measure == "mmlu":
         return scored_mmlu(path, rows, subject, data)
     if measure == "humaneval":
-        return scored_humaneval(path, rows, subject, data)
+        with counted(Console(stderr=True), "programs") as tell:
+            return scored_humaneval(path, rows, subject, data, tell)
     return scored_nq(path, rows, subject, data, measure)
 
 

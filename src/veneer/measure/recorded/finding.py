@@ -7,7 +7,8 @@ from pathlib import Path
 
 from veneer.errors import InputError, nearest
 from veneer.measure.recorded.files import read_rows_of
-from veneer.measure.recorded.scored import Data, humaneval_data, mmlu_data, nq_data
+from veneer.measure.recorded.programs import humaneval_data
+from veneer.measure.recorded.scored import Data, mmlu_data, nq_data
 from veneer.measure.recorded.sharing import BENCHMARKS
 
 READERS: dict[str, Callable[[Path], Data]] = {

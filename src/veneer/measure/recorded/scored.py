@@ -6,29 +6,24 @@ word where a letter is due) is wrong, as it is for a model that is asked here.
 
 nq         the first line of the prediction against every gold answer (`nq.exact_match`)
 mmlu       the letter, written "B", "(b)", "B. …" or as its number 0..3, against the right one
-humaneval  each completion's program run in the sandbox; pass@k for k of 1, 10 and 100 where
-           every task has that many samples (Chen et al. 2021)
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError
-from veneer.measure import humaneval, mmlu, nq
+from veneer.measure import mmlu, nq
 from veneer.measure.items import Item, item_ids, read_items
-from veneer.measure.recorded.benchmarks import read_benchmark
+from veneer.measure.recorded.benchmarks import USUAL, read_benchmark
 from veneer.measure.recorded.files import Row
-from veneer.measure.recorded.matching import Items, is_own, key_of, said
+from veneer.measure.recorded.matching import Items, is_own, key_of, said, said_in
 from veneer.records import ScoreSheet, Subject
 
-KS = (1, 10, 100)
 SILENT = "no {what} was recorded"
 
 _LETTER = re.compile(r"\(?([A-Da-d])(?:[.):](?:\s.*)?)?", re.DOTALL)
@@ -61,8 +56,24 @@ def nq_data(path: Path) -> Data:
 
 
 def mmlu_data(path: Path) -> Data:
-    """MMLU's test questions (`subject, question, choices, answer` 0..3)."""
+    """MMLU's test questions (`subject, question, choices, answer` 0..3).
+
+    Raises:
+        InputError: as `read_items`; a choice that is missing (the choice "None" is a text, which
+            some readers of tables take for a missing value); an answer that is no choice.
+    """
     rows = read_items(path, mmlu.FIELDS)
+    for number, row in enumerate(rows, 1):
+        if any(choice is None or choice != choice for choice in row["choices"]):
+            raise InputError(
+                f"{path}, question {number}: a choice is missing.",
+                'Write the file again from its source; the choice "None" is a text.',
+            )
+        if not 0 <= row["answer"] < min(len(row["choices"]), len(mmlu.LETTERS)):
+            raise InputError(
+                f"{path}, question {number}: {row['answer']} is none of its choices.",
+                "The right answer is the number of a choice, from 0.",
+            )
     named = [[row["subject"], row["question"], *map(str, row["choices"])] for row in rows]
     return Data(
         Items(
@@ -74,13 +85,6 @@ def mmlu_data(path: Path) -> Data:
         ),
         rows,
     )
-
-
-def humaneval_data(path: Path) -> Data:
-    """HumanEval's problems."""
-    rows = read_items(path, humaneval.FIELDS)
-    tasks = [row["task_id"] for row in rows]
-    return Data(Items(path, "task", tasks, item_ids(tasks)), rows)
 
 
 def scored_nq(
@@ -113,48 +117,20 @@ def scored_mmlu(path: Path, rows: Sequence[Row], subject: Subject, data: Data | 
     return _by_subject(scored, [row["subject"] for row in data.rows], found)
 
 
-def scored_humaneval(
-    path: Path, rows: Sequence[Row], subject: Subject, data: Data | None
-) -> Scored:
-    """pass@k; without `data`, rows say whether they passed."""
-    tasks: dict[int, list[tuple[bool | None, str]]] = defaultdict(list)
-    if data is None:
-        names = list(dict.fromkeys(map(_name, rows)))
-        items = Items(path, "task", names, item_ids(names))
-        for one in rows:
-            told = one.fields.get("passed")
-            why = SILENT.format(what="verdict") if told is None else ""
-            tasks[names.index(_name(one))].append((None if why else bool(told), why))
-        return _passed(subject, items, tasks, [])
-    placed = [(data.items.find(path, one, set()), said(path, one)) for one in rows]
-    run = [(at, text) for at, text in placed if text is not None]
-    verdicts = iter(
-        humaneval.judged(
-            [data.rows[at] for at, _ in run],
-            [text for _, text in run],
-            workers=len(os.sched_getaffinity(0)),
-        )
-    )
-    found = []
-    for at, text in placed:
-        passed, why = None, SILENT.format(what="completion")
-        if text is not None:
-            verdict = next(verdicts)
-            passed, why = verdict.passed, verdict.reason
-        named = {"task_id": data.items.texts[at], "sample": len(tasks[at])}
-        found.append({**named, "passed": passed, "reason": why})
-        tasks[at].append((passed, why))
-    return _passed(subject, data.items, tasks, found)
-
-
 def already(path: Path, rows: Sequence[Row], subject: Subject, measure: str) -> Scored | None:
     """Item scores that others computed (`benchmarks.read_benchmark`), if the rows hold them."""
     fields = rows[0].fields
     if is_own(fields) or not ("score" in fields or {"doc_id", "metrics"} <= set(fields)):
         return None
     known = measure.removesuffix("-0shot")
+    usual = USUAL.get(known, "score")
     sheets = [
-        sheet.model_copy(update={"measure": measure})
+        sheet.model_copy(
+            update={
+                "measure": measure,
+                "metric": usual if sheet.metric == "score" else sheet.metric,
+            }
+        )
         for sheet in read_benchmark(path, subject)
         if isinstance(sheet, ScoreSheet) and sheet.measure in (known, measure, "benchmark")
     ]
@@ -220,7 +196,7 @@ def _told(path: Path, rows: Sequence[Row]) -> tuple[Items, list[str | None]]:
     """The items that rows name themselves, and what was said to each; a name twice is an error."""
     seen: dict[str, str] = {}
     for row in rows:
-        name = _name(row)
+        name = name_in(row)
         if name in seen:
             raise InputError(
                 f"{path}, {row.at}: answers {name[:80]!r} again, after {seen[name]}.",
@@ -230,7 +206,8 @@ def _told(path: Path, rows: Sequence[Row]) -> tuple[Items, list[str | None]]:
     return Items(path, "question", list(seen), list(seen)), [said(path, row) for row in rows]
 
 
-def _name(row: Row) -> str:
+def name_in(row: Row) -> str:
+    """What a row calls its item, as text: "SUBJECT/IDX" where it has both."""
     group, number = row.fields.get("subject"), row.fields.get("idx")
     name = key_of(row.fields) if number is None or group is None else f"{group}/{number}"
     return str(name).strip()
@@ -273,7 +250,7 @@ def _gold(row: Row) -> str | None:
 
 def _same_gold(path: Path, row: Row, data: Data, at: int) -> None:
     """A right answer that the row states must be the benchmark's: else they are two versions."""
-    if "answer" not in row.fields or said(path, row) is row.fields["answer"]:
+    if "answer" not in row.fields or said_in(row.fields) == "answer":
         return
     gold, known = _gold(row), mmlu.LETTERS[data.rows[at]["answer"]]
     if gold is not None and gold != known:
@@ -287,49 +264,3 @@ def _unlettered(found: Sequence[str | None]) -> tuple[str, ...]:
     lost = sum(text is not None and letter(text) is None for text in found)
     verb = "is" if lost == 1 else "are"
     return (f"mmlu: {lost} of the predictions {verb} no letter, and so wrong",) if lost else ()
-
-
-# ---- programs -------------------------------------------------------------------------------
-
-
-def _passed(
-    subject: Subject,
-    items: Items,
-    tasks: Mapping[int, Sequence[tuple[bool | None, str]]],
-    rows: Sequence[dict[str, Any]],
-) -> Scored:
-    """A sheet for each k that every task's samples allow; a task with a sample lost is unscored."""
-    sizes = [len(samples) for samples in tasks.values()]
-    notes = []
-    if max(sizes) > 1:
-        for k in KS:
-            if min(sizes) < k:
-                short = next(at for at, samples in tasks.items() if len(samples) < k)
-                notes.append(
-                    f"humaneval: pass@{k} is not given, {items.texts[short]} has "
-                    f"{len(tasks[short])} samples"
-                )
-    sheets = []
-    for k in (k for k in KS if k <= min(sizes)):
-        values: list[float | None] = []
-        reasons = []
-        for at in range(len(items)):
-            samples = tasks.get(at, ())
-            lost = next((why for passed, why in samples if passed is None), "")
-            if not samples:
-                lost = SILENT.format(what="completion")
-            right = sum(bool(passed) for passed, _ in samples)
-            values.append(None if lost else humaneval.pass_at_k(len(samples), right, k))
-            reasons.append(lost)
-        sheets.append(
-            ScoreSheet(
-                subject=subject,
-                measure="humaneval",
-                metric=f"pass@{k}",
-                items=items.ids,
-                values=tuple(values),
-                reasons=tuple(reasons),
-            )
-        )
-    texts = dict(zip(items.ids, items.texts, strict=True))
-    return Scored(tuple(sheets), texts, tuple(notes), tuple(rows))

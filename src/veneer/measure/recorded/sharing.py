@@ -12,7 +12,7 @@ from typing import Any
 
 from veneer.errors import InputError, nearest
 from veneer.measure.recorded.files import Row
-from veneer.measure.recorded.matching import is_own
+from veneer.measure.recorded.matching import is_own, key_of
 from veneer.measure.recorded.outputs import holds_answers
 from veneer.measure.recorded.scored import Data
 from veneer.measure.recorded.toxic import holds_continuations
@@ -86,9 +86,10 @@ def fits(measure: str, fields: Mapping[str, Any]) -> bool:
     if "score" in fields or {"doc_id", "metrics"} <= set(fields):
         return True
     if measure == "humaneval":
-        return ("task_id" in fields and "passed" in fields) or (
-            is_own(fields) and "subject" not in fields and "question" not in fields
-        )
+        if "task_id" in fields:
+            return "passed" in fields or is_own(fields)
+        named = not isinstance(key_of(fields), int) or fields.get("measure") == measure
+        return is_own(fields) and named and not {"subject", "question"} & set(fields)
     is_mmlu = {"subject", "idx"} <= set(fields)
     return is_own(fields) and "task_id" not in fields and (measure == "mmlu" or not is_mmlu)
 
@@ -130,7 +131,8 @@ def _cannot(path: Path, rows: Sequence[Row], measure: str) -> InputError:
         and any((_label(path, row) or other) == other and fits(other, row.fields) for row in rows)
     ]
     fields = ", ".join(sorted(rows[0].fields)[:8]) or "(none)"
-    instead = f"Type --measures {','.join(able)}, or g" if able else "G"
+    others = f" (or {', '.join(able[1:])})" if able[1:] else ""
+    instead = f"Type --measures {able[0]}{others}, or g" if able else "G"
     return InputError(
         f"{measure} cannot be measured on {path}: no row has what it needs ({rows[0].at} has "
         f"{fields}).",
