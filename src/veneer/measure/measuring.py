@@ -18,6 +18,7 @@ from veneer.measure.toxicity import (
     ToxicitySettings,
     continuation_sheets,
     continuations,
+    read_toxicity_prompts,
     scorer_of,
     toxicity_sheets,
 )
@@ -230,7 +231,7 @@ class Exam:
         if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
             given["max_new_tokens"] = tokens
         settings = ToxicitySettings.model_validate(given)
-        prompts = list(read_rows(self.file("toxicity.jsonl"), Prompt))
+        prompts = read_toxicity_prompts(self.file("toxicity.jsonl"))
         is_lexicon = settings.scorer == "lexicon"
         scorer = scorer_of(settings, words=self.file("toxic_words.txt") if is_lexicon else "")
 
