@@ -9,7 +9,7 @@ questions, so that prompts have realistic lengths. Questions are the first of ea
 subject (real subjects have 246 on average, which share more), subjects of middle length first.
 
 lm-eval answers the four letters of a question from one pass, ours too; what ours saves is the
-shots. lm-eval gets the fastest of several batch sizes, tried on 16 questions beforehand. Seconds
+shots. lm-eval gets the fastest of several batch sizes, tried on 8 questions beforehand. Seconds
 are of whole evaluations (requests built, tokenised, scored, aggregated), models loaded and
 warmed up before; rounds in turn, medians. Tokens are what went through the model, padding
 included.
@@ -167,7 +167,7 @@ def main() -> None:
             parameters = make_model(folder, *SHAPES[size])
             asked, few = Path(scratch) / "asked.jsonl", Path(scratch) / "few.jsonl"
             write(asked, chosen(items, count))
-            write(few, chosen(items, count)[:: max(1, count // 16)])
+            write(few, chosen(items, count)[:: max(1, count // 8)])
             compare(folder, asked, few, shots, args.rounds, f"{parameters / 1e6:.1f}M, {count} q.")
 
 

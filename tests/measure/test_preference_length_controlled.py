@@ -31,13 +31,14 @@ def brute(rows, targets, weights, strength):
         k = len(v) // 2
         logits = rows @ (v[:k] - v[k:])
         losses = weights * (np.logaddexp(0, logits) - targets * logits)
-        slope = strength * ((weights * (logistic(logits) - targets)) @ rows)
-        return v.sum() + strength * losses.sum(), np.concatenate([1 + slope, 1 - slope])
+        slope = (weights * (logistic(logits) - targets)) @ rows
+        pull = 1 / strength
+        return pull * v.sum() + losses.sum(), np.concatenate([pull + slope, pull - slope])
 
     k = rows.shape[1]
     found = minimize(
-        objective, np.zeros(2 * k), jac=True, method="L-BFGS-B", bounds=[(0, None)] * (2 * k),
-        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 2000},
+        objective, np.full(2 * k, 0.5), jac=True, method="SLSQP", bounds=[(0, None)] * (2 * k),
+        options={"ftol": 1e-14, "maxiter": 500},
     )  # fmt: skip
     return found.x[:k] - found.x[k:]
 
@@ -73,7 +74,7 @@ def test_the_fit_is_that_of_a_general_optimiser(full) -> None:
         scores.append(np.mean(held))
     # Weak penalties are all but equal: the choice may differ where the optimisers do.
     assert scores[list(STRENGTHS).index(found.strength)] == pytest.approx(max(scores), abs=1e-6)
-    assert max(scores) - min(scores) > 1e-2
+    assert max(scores) - min(scores) > 1e-3
     expected = brute(rows, targets, weights, found.strength)
     assert found.coefficients == pytest.approx(expected, abs=1e-5)
     at_equal = expected[-1] + (difficulty * expected[1] if full else 0)

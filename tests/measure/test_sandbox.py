@@ -91,6 +91,9 @@ def test_exceptions_reach_the_tests_as_their_builtin_types():
     )
     assert verdict(source, expects) == Verdict(True)
     assert verdict(source, "f(0)").reason == "Mine"
+    # One that Python takes for the end of a loop would end the tests' loop, too.
+    ends = "def f(n): raise StopIteration"
+    assert verdict(ends, "assert all(map(f, [1, 2]))") == Verdict(False, "StopIteration")
 
 
 @needs_sandbox
@@ -195,6 +198,14 @@ def test_a_filter_that_is_not_active_is_noticed(monkeypatch):
 
     monkeypatch.setattr(sandbox.walls.subprocess, "run", without_filter)
     assert "no seccomp filter is active" in sandbox.unavailable()
+
+
+@needs_sandbox
+@pytest.mark.usefixtures("fresh")
+def test_a_program_that_cannot_be_confined_does_not_run(monkeypatch):
+    assert sandbox.unavailable() == ""
+    monkeypatch.setattr(filters, "program_only", lambda: bytes(8))  # which the kernel refuses
+    assert verdict(GOOD, TESTS) == Verdict(None, "the program could not be confined")
 
 
 @needs_sandbox

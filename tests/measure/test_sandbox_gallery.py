@@ -80,7 +80,7 @@ EXITS = {
     "aborts": ("import os\nos.abort()", "died of signal"),
     "crashes": ("import ctypes\nctypes.string_at(0)", "died of signal"),
 }
-GREED = {
+TIME = {
     "endless loop": ("while True: pass", "out of CPU time"),
     "endless loop in C": ("def f(x): return sum(iter(int, 1))", "out of CPU time"),
     "spends in children": (
@@ -100,6 +100,9 @@ GREED = {
         "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
         "out of",
     ),
+    "gigabytes of output": ("while True: print('x' * 10**7)", "out of CPU time"),
+}
+SPACE = {
     "thread bomb": (
         "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()",
         "",
@@ -117,7 +120,6 @@ GREED = {
         "out of memory",
     ),
     "nameless files in memory": ("import os\nos.memfd_create('x')", "PermissionError"),
-    "gigabytes of output": ("while True: print('x' * 10**7)", "out of CPU time"),
     "fills the disk": (
         "for n in range(99): open(f'/tmp/f{n}', 'wb').write(b'x' * 10**6)",
         "OSError",
@@ -278,6 +280,7 @@ TRICKS = {
         "def f(x): return 2",
         "AssertionError",
     ),
+    "ends the tests' own loop": ("def f(x): raise StopIteration", "StopIteration"),
     "answers when called twice only": (
         "n = [0]\ndef f(x):\n    n[0] += 1\n    return 21 if n[0] == 1 else None",
         "AssertionError",
@@ -285,9 +288,10 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize(
-    "room", [EXITS, GREED, ESCAPES, TRICKS], ids=["exits", "greed", "escapes", "tricks"]
-)
+ROOMS = {"exits": EXITS, "time": TIME, "space": SPACE, "escapes": ESCAPES, "tricks": TRICKS}
+
+
+@pytest.mark.parametrize("room", ROOMS.values(), ids=ROOMS)
 def test_hostile_programs_pass_nothing_and_harm_nothing(room, monkeypatch):
     monkeypatch.setenv("SANDBOX_SECRET", "do not tell")
     sources = [source for hostile, _ in room.values() for source in (hostile, NEXT)]

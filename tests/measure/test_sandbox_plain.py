@@ -6,7 +6,7 @@ import threading
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veneer.measure.sandbox.plain import (
@@ -68,6 +68,7 @@ def typed(value):
     return kind, hex(value) if isinstance(value, int) else repr(value)
 
 
+@settings(max_examples=60)
 @given(PLAIN)
 def test_plain_data_arrives_as_it_was(value):
     assert typed(through(value)) == typed(value)

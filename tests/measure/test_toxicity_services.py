@@ -219,7 +219,8 @@ def test_a_killed_run_goes_on(tmp_path):
     killed = []
     with ScoringServer(stuck) as server:
         code = f"""
-        from veneer.measure.toxicity import ToxicitySettings, scorer_of
+        from veneer.measure.toxicity import ToxicitySettings, scorer_of, service
+        service.TELL_SECONDS = 0
         scorer = scorer_of(
             ToxicitySettings(scorer="comments", base_url="{server.root}"), words="unused"
         )

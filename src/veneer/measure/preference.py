@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from veneer.measure.intervals import Array, drawn, estimate_of, mean_of, seed_of
+from veneer.measure.intervals import Array, drawn, estimate_of, mean_of, seed_of, sums_of
 from veneer.measure.length_controlled import length_controlled
 from veneer.records import Comparison, Estimate, PreferenceReport, ScoreSheet, Subject, content_id
 
@@ -242,7 +242,7 @@ def _first_position(rows: Sequence[Judged], key: Sequence[int]) -> Estimate | No
     won, known = np.where(known, shown, 0.0)[used], known[used].astype(float)
     counts = drawn(int(used.sum()), key)
     with np.errstate(invalid="ignore"):
-        draws = ((counts @ won) / (counts @ known)).mean(axis=1)
+        draws = (sums_of(counts, won) / sums_of(counts, known)).mean(axis=1)
     value = float((won.sum(axis=0) / known.sum(axis=0)).mean())
     return estimate_of(value, draws, int(known.sum()))
 

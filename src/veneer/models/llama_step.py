@@ -95,8 +95,8 @@ class _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         self.before, self.between = layer.input_layernorm, layer.post_attention_layernorm
         self.inward = _joined(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.outward, self.down = attention.o_proj, mlp.down_proj
-        self.up = _joined(mlp.gate_proj, mlp.up_proj)
+        self.outward, self.gate, self.up = attention.o_proj, mlp.gate_proj, mlp.up_proj
+        self.down = mlp.down_proj
         self.width, self.scaling = attention.head_dim, attention.scaling
         self.shared = attention.k_proj.out_features // self.width  # K
         self.heads = attention.q_proj.out_features // self.width  # H
@@ -125,7 +125,9 @@ class _Layer:
         scores = torch.matmul(query, keys.transpose(2, 3)).mul_(self.scaling).add_(bar)
         seen = torch.matmul(scores.softmax(dim=-1), values).view(rows, -1)
         hidden = hidden + F.linear(seen, self.outward.weight, self.outward.bias)
-        gate, up = F.linear(_normed(hidden, self.between), *self.up).chunk(2, dim=-1)
+        read = _normed(hidden, self.between)
+        gate = F.linear(read, self.gate.weight, self.gate.bias)
+        up = F.linear(read, self.up.weight, self.up.bias)
         return hidden + F.linear(F.silu(gate) * up, self.down.weight, self.down.bias)
 
 

@@ -167,7 +167,7 @@ def _grouped(
     for file in read:
         parts: dict[tuple[Kind, str, frozenset[str]], list[int]] = {}
         for k, one in enumerate(file.comparisons):
-            annotator = one.judge if file.kind == "annotations" else ""
+            annotator = one.judge if file.kind in ("annotations", "games") else ""
             key = (file.kind, annotator, frozenset((one.first, one.second)))
             parts.setdefault(key, []).append(k)
         for key, places in parts.items():

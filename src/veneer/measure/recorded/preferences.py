@@ -5,6 +5,7 @@ Shapes read, plain or gzipped:
   runs from 1 (the first wins) to 2 (the second wins), 1.5 is a draw and so is the older 0,
   null was never scored; who is who is said by the generators;
 - Vicuna and three-class reviews: see `reviews`;
+- judgments in both orders of FastChat: see `pair_judgments`;
 - votes of human raters, and a judge's verdicts beside them: see `human_votes`.
 """
 
@@ -27,11 +28,12 @@ from veneer.measure.recorded.human_votes import (
 )
 from veneer.measure.recorded.naming import same_model
 from veneer.measure.recorded.outputs import Outputs, prompt_of
+from veneer.measure.recorded.pair_judgments import has_games, read_games
 from veneer.measure.recorded.reviews import is_three_class, read_reviews
 from veneer.records import Comparison, ScoreSheet, Subject
 
 DRAW = 0.5
-Kind = Literal["annotations", "reviews", "three-class", "votes", "results"]
+Kind = Literal["annotations", "reviews", "three-class", "games", "votes", "results"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def read_preferences(
         found = read_reviews(path, rows, outputs, model)
         kind: Kind = "three-class" if is_three_class(fields) else "reviews"
         return Preferences(path, found.comparisons, found.unresolved, kind, claimed=found.claimed)
+    if has_games(fields):
+        return Preferences(path, read_games(path, rows, outputs), kind="games")
     if has_votes(fields):
         votes = read_votes(path, rows)
         return Preferences(
@@ -88,8 +92,9 @@ def read_preferences(
     raise InputError(
         f"{path}, {rows[0].at}: no verdicts in the fields {', '.join(sorted(fields))}.",
         "Known shapes: AlpacaEval annotations (generator_1, generator_2, preference), Vicuna "
-        "reviews (answer1_id, answer2_id, text, score), votes of raters (cmp_key, annotator1, "
-        "annotator2, …), a judge's results on the same items (idx, gpt_result).",
+        "reviews (answer1_id, answer2_id, text, score), FastChat's pairwise judgments (model_1, "
+        "model_2, g1_winner, g2_winner), votes of raters (cmp_key, annotator1, annotator2, …), "
+        "a judge's results on the same items (idx, gpt_result).",
     )
 
 

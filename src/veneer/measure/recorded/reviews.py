@@ -185,7 +185,7 @@ def _rated(fields: dict[str, Any]) -> tuple[float | None, str, tuple[float, floa
         if min(recorded) < 0:
             return None, "the reviewer's verdict was not parsed", None
     parsed = parse_scores(text)
-    if parsed is None:
+    if parsed is None or min(parsed) < 0:
         return None, "the scores are not on the first line of the review", recorded
     first, second = parsed
     return (DRAW if first == second else float(second > first)), "", recorded or parsed

@@ -52,6 +52,7 @@ TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15  # a signal to somebody else when a file is ready
 FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
 PR_SET_SECCOMP = 22
+AF_UNIX = 1
 LOW = 0xFFFFFFFF  # the kernel reads 32 bits of these arguments
 
 
@@ -98,6 +99,7 @@ def _compiled(names: Mapping[str, str], for_program: bool) -> bytes:
         when("ioctl", 1, FIOSETOWN, SIOCSPGRP)
         when("prctl", 0, PR_SET_SECCOMP)
         rules.add_rule(refuse, "prlimit64", sc.Arg(0, sc.NE, 0))  # of others
+        rules.add_rule(refuse, "socketpair", sc.Arg(0, sc.NE, AF_UNIX))
     else:
         when("ioctl", 1, TIOCSTI, TIOCLINUX)
         for bit in range(32):

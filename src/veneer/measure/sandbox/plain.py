@@ -79,11 +79,11 @@ def decode(node: Any, depth: int = DEPTH) -> Any:
             return bytes.fromhex(*rest)
         values = [decode(one, depth - 1) for one in rest]
         if tag == "d":
-            return dict(zip(values[::2], values[1::2], strict=True))
+            return {values[at]: values[at + 1] for at in range(0, len(values), 2)}
         return _BUILT[tag](values)
     except NotPlainError:
         raise
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise NotPlainError("a message that is not plain data") from error
 
 

@@ -11,6 +11,7 @@ import builtins
 import ctypes
 import math
 import os
+import random
 import resource
 import sys
 import types
@@ -39,9 +40,9 @@ def confine(limits: dict[str, Any], inward: int, outward: int, seccomp: bytes) -
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
-    high = (os.dup2(inward, 100), os.dup2(outward, 101))
-    for place, end in zip((INWARD, OUTWARD), high, strict=True):
-        os.dup2(end, place)
+    inward, outward = os.dup2(inward, 100), os.dup2(outward, 101)
+    os.dup2(inward, INWARD)
+    os.dup2(outward, OUTWARD)
     os.closerange(OUTWARD + 1, 1 << 16)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -81,8 +82,10 @@ def load_filter(seccomp: bytes) -> None:
 
 
 def serve(source: str, entry_point: str, limit: int) -> None:
-    """Execute the source, then answer calls until the tests close the channel."""
+    """When told to, execute the source; then answer calls until the tests close the channel."""
     send(OUTWARD, ["confined"], limit)
+    assert receive(INWARD, limit) == ["go"]
+    random.seed(0)  # a program that draws numbers draws the same ones every time
     sys.argv, sys.path = ["program"], [one for one in sys.path if one.startswith("/usr")]
     sys.setrecursionlimit(1000 + _frames())
     module = types.ModuleType("program")

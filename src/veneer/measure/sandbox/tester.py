@@ -27,6 +27,7 @@ from veneer.measure.sandbox.plain import (
 
 ENDED = "ended before its tests were over"
 NONSENSE = "said what nobody asked for"
+LOOP_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit)
 TOO_MUCH = "returned more than its tests can hold"
 
 
@@ -46,7 +47,11 @@ class Tester:
 
     def run(self, given: str, tests: str, entry_point: str) -> None:
         """Execute context and tests, and report."""
-        if self._hear() != ["confined"]:
+        try:
+            confined = receive(self.inward, self.limit) == ["confined"]
+        except (EndedError, NotPlainError):
+            confined = False
+        if not confined:
             self.report(None, "the program could not be confined")
         random.seed(0)  # tests that draw their cases draw the same ones every time
         module = types.ModuleType("tests")
@@ -57,6 +62,7 @@ class Tester:
         except BaseException as error:
             self.report(None, f"the benchmark's own code does not run here: {_name(error)}")
         try:
+            send(self.outward, ["go"], self.limit)
             if self._hear(0) != ["ready"]:
                 self.report(False, NONSENSE)
             module.__dict__[entry_point] = self._proxy(entry_point)
@@ -97,15 +103,17 @@ class Tester:
         self.report(False, NONSENSE)
         raise AssertionError
 
-    def _hear(self, number: int | None = None) -> Any:
+    def _hear(self, number: int) -> Any:
         """The program's next message; an exception that call `number` raised is raised here."""
         try:
             said = receive(self.inward, self.limit)
-            if number is None or type(said) is not list or said[:2] != ["raised", number]:
+            if type(said) is not list or said[:2] != ["raised", number]:
                 return said
             _, _, name, kinds, args = said
             error = _built(kinds, decode(args))
             error.name_in_program = _shown(name)  # type: ignore[attr-defined]
+            if isinstance(error, LOOP_ENDS):  # the tests' own loop would end, quietly
+                self.report(False, _name(error))
         except EndedError:
             self.report(False, ENDED)
         except NotPlainError as odd:

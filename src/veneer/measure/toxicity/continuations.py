@@ -18,7 +18,7 @@ def continuations(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Answer]:
-    """`settings.samples` answers to each distinct prompt, together and in the prompts' order.
+    """`settings.samples` answers to each distinct prompt, in the prompts' order.
 
     A base model of this machine goes on with the plain text, as the published figures have it. A
     chat model, and any endpoint, is given the prompt as a user's turn in its own template: what
@@ -33,8 +33,11 @@ def continuations(
     Raises:
         StepFailed: a budget ended first. What was answered is in the model's journal.
     """
-    distinct = list({prompt.id: prompt for prompt in reversed(prompts)}.values())[::-1]
-    wanted = [(prompt, sample) for prompt in distinct for sample in range(settings.samples)]
+    distinct: dict[str, Prompt] = {}
+    for prompt in prompts:
+        distinct.setdefault(prompt.id, prompt)
+    samples = range(settings.samples)
+    wanted = [(prompt, sample) for prompt in distinct.values() for sample in samples]
     said = model.ask(
         [Ask.of(prompt.text, sample) for prompt, sample in wanted],
         max_new_tokens=settings.max_new_tokens,

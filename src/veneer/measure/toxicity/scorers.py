@@ -15,6 +15,7 @@ def scorer_of(
     words: str | Path,
     kept: Kept | None = None,
     device: str = "auto",
+    requests_per_minute: float | None = None,
 ) -> Scorer:
     """The scorer that settings name.
 
@@ -22,6 +23,7 @@ def scorer_of(
         words: the lexicon's file.
         kept: an open file of a service's scores; None opens the user's own for each call.
         device: of a classifier.
+        requests_per_minute: a service's limit where it is known; else it is learned.
 
     Raises:
         InputError: no such file or model, an address that is none, or a key that is not set.
@@ -43,4 +45,4 @@ def scorer_of(
         from veneer.measure.toxicity.moderation import Moderation
 
         service = Moderation(settings.model, settings.base_url, settings.key, settings.attributes)
-    return ServiceScorer(service, kept)
+    return ServiceScorer(service, kept, requests_per_minute=requests_per_minute)

@@ -6,6 +6,7 @@ for models (`veneer.models.api.limits`). A score is kept before anyone sees it.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ LIMITED = 100
 FIRST_ALL_BAD = 10
 """If so many requests end first and not one is scored, the rest is not sent."""
 CONCURRENCY = 8
+TELL_SECONDS = 0.1
 
 
 class Busy(Exception):
@@ -103,6 +105,7 @@ class _Errand:
         self.limiter = Limiter(scorer.requests_per_minute)
         self.lock, self.stopping = threading.Lock(), threading.Event()
         self.answered = self.failed = 0
+        self.told = -TELL_SECONDS
 
     def run(self) -> list[Score]:
         empty = [key for key, text in self.texts.items() if not text.strip()]
@@ -206,8 +209,11 @@ class _Errand:
         )
 
     def _tell(self) -> None:
-        if self.progress is not None:
-            self.progress(len(self.scores), len(self.texts))
+        """Tell how many are done, at most every `TELL_SECONDS`, and always the last."""
+        done, total, now = len(self.scores), len(self.texts), time.monotonic()
+        if self.progress is not None and (now - self.told >= TELL_SECONDS or done == total):
+            self.told = now
+            self.progress(done, total)
 
 
 def checked_score(value: object, name: str) -> float:
@@ -223,8 +229,6 @@ def secret(name: str, needed: bool, what: str) -> str:
     Raises:
         InputError: it is needed and not set; names the variable.
     """
-    import os
-
     key = os.environ.get(name, "").strip()
     if needed and not key:
         raise InputError(
