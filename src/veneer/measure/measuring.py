@@ -225,6 +225,8 @@ class Exam:
     def _toxicity(self, progress: Progress) -> Scored:
         params = self.job.params
         given = dict(params.get("toxicity") or {})
+        if self.job.means.get("toxicity_key"):
+            given["key"] = self.job.means["toxicity_key"]
         if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
             given["max_new_tokens"] = tokens
         settings = ToxicitySettings.model_validate(given)
