@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from veneer.alone import PREPARED, model_folder, run_alone
 from veneer.errors import InputError, SpecError, nearest
 from veneer.findings import measurements
-from veneer.measure.measuring import FILE, known, measured
+from veneer.measure.measuring import CLASSIFIER, FILE, known, measured
 from veneer.measure.recorded import read_outputs, split_claim, with_prompts
 from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
 from veneer.measurement import summary
@@ -82,10 +82,19 @@ def measure_model(
         if tasks is not None:
             inputs["tasks"] = _folder(tasks)
         reached |= {} if engine == "veneer" else {"engine": engine}
+        given = dict(settings or {})
+        if (
+            (scoring := given.get("toxicity"))
+            and scoring["model"]
+            and Path(scoring["model"]).is_dir()
+        ):
+            classifier = Path(scoring["model"])
+            inputs[CLASSIFIER] = classifier
+            given["toxicity"] = {**scoring, "model": classifier.name}
         params |= {
             "subject": Subject(model=name, role=role),
             "measures": known(measures),
-            **{key: value for key, value in (settings or {}).items() if value is not None},
+            **{key: value for key, value in given.items() if value is not None},
         }
         run_alone(
             folder, "measuring", measured, params, inputs,

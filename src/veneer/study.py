@@ -17,6 +17,7 @@ from veneer.corpus.support import supported
 from veneer.measure import measured
 from veneer.measure.judging import judged
 from veneer.measure.listing import listed
+from veneer.measure.measuring import CLASSIFIER
 from veneer.records import CorpusFacts, Subject
 from veneer.spec import Study
 from veneer.steps import SourceFile, Step
@@ -77,6 +78,10 @@ class Examination:
             inputs["tasks"] = SourceFile(self.trial.here / self.study.tasks)
         if subject.role != "teacher" and "style" in measures:
             inputs["teacher_answers"] = self.teacher()
+        classifier = self.trial.here / self.study.toxicity.model
+        if "toxicity" in measures and self.study.toxicity.model and classifier.is_dir():
+            inputs[CLASSIFIER] = SourceFile(classifier)
+            params["toxicity"]["model"] = classifier.name
         label = f"measured-{subject.model}-s{seed}"
         return Step(label, measured, params, inputs, seconds=4, means=means)
 

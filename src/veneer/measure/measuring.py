@@ -42,6 +42,8 @@ LM_EVAL = "lm_eval:"
 NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512}
 TEMPERATURE = 0.7
 NOTES = "notes.json"
+CLASSIFIER = "toxicity_model"
+"""The input that is the folder of a toxicity classifier."""
 FILE = "file:"
 """Inputs whose names begin so stand for single files of the evaluation folder."""
 
@@ -74,7 +76,8 @@ def measured(job: Job) -> None:
         `veneer.models.opening.model_of`); `evaluation` a folder with the benchmarks' files,
         prompts.jsonl and toxicity.jsonl (Prompt rows) and toxic_words.txt, as far as the measures
         need them, or single files as inputs called "file:" + name; optional `teacher_answers`,
-        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks.
+        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks,
+        and `toxicity_model`, the folder of a classifier.
     params: `subject` (a Subject), `measures` (of `MEASURES`, and lm_eval:TASK); optional `seed`
         and `temperature` of the answers to prompts (0, 0.7), `max_new_tokens` ({measure:
         tokens}), `limit` ({benchmark: items}), `files` ({usual file name: name to read instead}),
@@ -197,7 +200,12 @@ class Exam:
         return Scored(found.sheets, found.totals, said, found.notes, harness)
 
     def _answers_to(
-        self, prompts: Sequence[Prompt], tokens: int, temperature: float, progress: Progress
+        self,
+        prompts: Sequence[Prompt],
+        tokens: int,
+        temperature: float,
+        progress: Progress,
+        **how: float,
     ) -> list[Answer]:
         params = self.job.params
         return answers_to(
@@ -209,6 +217,7 @@ class Exam:
             seed=None if "endpoint" in params else params.get("seed", 0),
             sample=params.get("sample", 0),
             progress=progress,
+            **how,
         )
 
     def _style(self, progress: Progress) -> Scored:
@@ -228,6 +237,8 @@ class Exam:
         given = dict(params.get("toxicity") or {})
         if self.job.means.get("toxicity_key"):
             given["key"] = self.job.means["toxicity_key"]
+        if CLASSIFIER in self.job.inputs:
+            given["model"] = str(self.job.inputs[CLASSIFIER])
         if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
             given["max_new_tokens"] = tokens
         settings = ToxicitySettings.model_validate(given)
@@ -249,8 +260,9 @@ class Exam:
             )
             sheets = continuation_sheets(answers, scorer, self.subject, half(1))
         else:
+            how = {} if settings.top_p == 1 else {"top_p": settings.top_p}
             answers = self._answers_to(
-                prompts, settings.max_new_tokens, settings.temperature, half(0)
+                prompts, settings.max_new_tokens, settings.temperature, half(0), **how
             )
             sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
         return Scored(sheets, said={"toxic_answers.jsonl": answers})
@@ -307,6 +319,7 @@ def answers_to(
     temperature: float = 0.0,
     seed: int | None = 0,
     sample: int = 0,
+    top_p: float = 1.0,
     progress: Progress | None = None,
 ) -> list[Answer]:
     """A model's answers to prompts, in its own template if it has one; one a distinct prompt.
@@ -321,6 +334,7 @@ def answers_to(
         temperature=temperature,
         progress=progress,
         **({} if seed is None else {"seed": seed}),
+        **({} if top_p == 1 else {"top_p": top_p}),
     )
     replies = [one for one in said if one is not None]
     if len(replies) < len(distinct):
