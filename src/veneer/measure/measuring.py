@@ -205,7 +205,7 @@ class Exam:
         tokens: int,
         temperature: float,
         progress: Progress,
-        **how: float,
+        top_p: float = 1.0,
     ) -> list[Answer]:
         params = self.job.params
         return answers_to(
@@ -216,8 +216,8 @@ class Exam:
             temperature=temperature,
             seed=None if "endpoint" in params else params.get("seed", 0),
             sample=params.get("sample", 0),
+            top_p=top_p,
             progress=progress,
-            **how,
         )
 
     def _style(self, progress: Progress) -> Scored:
@@ -260,9 +260,8 @@ class Exam:
             )
             sheets = continuation_sheets(answers, scorer, self.subject, half(1))
         else:
-            how = {} if settings.top_p == 1 else {"top_p": settings.top_p}
             answers = self._answers_to(
-                prompts, settings.max_new_tokens, settings.temperature, half(0), **how
+                prompts, settings.max_new_tokens, settings.temperature, half(0), settings.top_p
             )
             sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
         return Scored(sheets, said={"toxic_answers.jsonl": answers})
@@ -332,9 +331,9 @@ def answers_to(
         [Ask.of(prompt.text, sample) for prompt in distinct],
         max_new_tokens=max_new_tokens,
         temperature=temperature,
+        top_p=top_p,
         progress=progress,
         **({} if seed is None else {"seed": seed}),
-        **({} if top_p == 1 else {"top_p": top_p}),
     )
     replies = [one for one in said if one is not None]
     if len(replies) < len(distinct):
