@@ -8,14 +8,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import ValidationError
+
 from veneer.alone import PREPARED, model_folder, run_alone
 from veneer.errors import InputError, SpecError, nearest
 from veneer.findings import measurements
 from veneer.measure.measuring import FILE, known, measured
 from veneer.measure.recorded import read_outputs, split_claim, with_prompts
+from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
+from veneer.measurement import summary
 from veneer.models.opening import Means, account_of
 from veneer.models.resolve import parse_model
-from veneer.records import Aggregate, Measurement, Role, ScoreSheet, Subject, read_rows, write_rows
+from veneer.records import Aggregate, Prompt, Role, ScoreSheet, Subject, read_rows, write_rows
 from veneer.steps import RunFolder, told_when_full
 from veneer.teacher.pool import read_pool
 
@@ -45,6 +50,8 @@ def measure_model(
     role: Role = "student",
     base_url: str | None = None,
     means: Means | None = None,
+    tasks: Path | None = None,
+    engine: str = "veneer",
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a model, or go on where a run was killed.
@@ -58,6 +65,7 @@ def measure_model(
             their prompts are asked where no others are given.
         role: what the model is in measurements.jsonl.
         base_url, means: how an endpoint is reached.
+        tasks: a folder of lm-eval tasks. engine: see `veneer.measure.benchmarks.Options`.
         settings: more of `measured`'s params (seed, limit, max_new_tokens, chat, …).
 
     Raises:
@@ -71,6 +79,9 @@ def measure_model(
         if teacher_answers is not None:
             inputs |= _teacher(teacher_answers, inputs, out)
         inputs |= _as_prompts(inputs, out)
+        if tasks is not None:
+            inputs["tasks"] = _folder(tasks)
+        reached |= {} if engine == "veneer" else {"engine": engine}
         params |= {
             "subject": Subject(model=name, role=role),
             "measures": known(measures),
@@ -94,61 +105,29 @@ def scores_in(out: Path) -> list[ScoreSheet | Aggregate]:
 
 def result_of(out: Path) -> dict[str, Any]:
     """What a finished measuring found, JSON-able, with `text` for people."""
-    scores = scores_in(out)
-    rows = measurements(scores)
-    reasons = {
-        f"{sheet.measure} {sheet.metric}": dict(sorted(_counted(sheet.reasons).items()))
-        for sheet in scores
-        if isinstance(sheet, ScoreSheet) and any(sheet.reasons)
-    }
-    by_measure: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        number = row.model_dump(include={"value", "low", "high", "n", "unscored"})
-        by_measure.setdefault(row.measure, {})[row.metric] = number
-    return {
-        "out": str(out),
-        "model": rows[0].model if rows else "",
-        "measures": by_measure,
-        "unscored_reasons": reasons,
-        "text": "\n".join([*table(rows), *_explained(reasons), f"Scores: {out}"]),
-    }
+    about = json.loads((out / "model.json").read_text("utf-8"))
+    return summary(about["subject"]["model"], scores_in(out), out, notes=about["notes"])
 
 
-def table(rows: Sequence[Measurement]) -> list[str]:
-    """Measurements in lines that are read at a glance."""
-    named = [(f"{row.measure} {row.metric}", row) for row in rows]
-    wide = max((len(name) for name, _ in named), default=0)
-    return [f"{name:<{wide}}  {_number(row):<24}  {_counts(row)}" for name, row in named]
-
-
-def _number(row: Measurement) -> str:
-    if row.value is None:
-        return "undefined"
-    scale, unit = (1, "") if row.metric == "length_correlation" or row.value > 1 else (100, " %")
-    digits = 2 if scale == 1 else 1
-    bounds = "no interval"
-    if row.low is not None and row.high is not None:
-        bounds = f"[{row.low * scale:.{digits}f}, {row.high * scale:.{digits}f}]"
-    return f"{row.value * scale:.{digits}f}{unit} {bounds}".replace("-", "−")
-
-
-def _counts(row: Measurement) -> str:
-    return f"n {row.n:,}" + (f", {row.unscored:,} unscored" if row.unscored else "")
-
-
-def _explained(reasons: Mapping[str, Mapping[str, int]]) -> list[str]:
-    lines = []
-    for name, counted in reasons.items():
-        for reason, count in counted.items():
-            lines.append(f"{name}: {count:,} unscored: {reason}")
-    return lines
-
-
-def _counted(reasons: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for reason in filter(None, reasons):
-        found[reason] = found.get(reason, 0) + 1
-    return found
+def toxicity_from(given: Sequence[str]) -> dict[str, Any] | None:
+    """The settings of `--toxicity KEY=VALUE`; None where there are none."""
+    fields: dict[str, Any] = {}
+    for change in given:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(
+                f"--toxicity {change!r} changes nothing.", "Write it as scorer=moderation."
+            )
+        fields[key.strip()] = yaml.safe_load(value)
+    try:
+        return ToxicitySettings.model_validate(fields).model_dump() if fields else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SpecError(
+            f"--toxicity {place}: {first['msg'].removeprefix('Value error, ')}.",
+            f"Keys: {', '.join(ToxicitySettings.model_fields)}.",
+        ) from error
 
 
 def _lines(scores: Sequence[ScoreSheet | Aggregate]) -> str:
@@ -221,6 +200,19 @@ def _teacher(given: str, inputs: Mapping[str, Path], out: Path) -> dict[str, Pat
     return made
 
 
+def _prompts(given: Path, name: str) -> list[Prompt]:
+    """Prompts in any shape; RealToxicityPrompts have theirs in an object of their own."""
+    if name == "toxicity.jsonl":
+        return read_toxicity_prompts(given)
+    return read_pool(given).prompts
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise InputError(f"{path} is no folder.", "Give the folder that holds the tasks' YAML.")
+    return path
+
+
 def _as_prompts(inputs: Mapping[str, Path], out: Path) -> dict[str, Path]:
     """Files of prompts, whatever their shape, as Prompt rows."""
     made: dict[str, Path] = {}
@@ -229,6 +221,6 @@ def _as_prompts(inputs: Mapping[str, Path], out: Path) -> dict[str, Path]:
         if given is not None:
             place = out / PREPARED / name
             place.parent.mkdir(exist_ok=True)
-            write_rows(place, read_pool(given).prompts)
+            write_rows(place, _prompts(given, name))
             made[f"{FILE}{name}"] = place
     return made

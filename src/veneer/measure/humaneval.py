@@ -98,11 +98,18 @@ def cut(completion: str) -> str:
     return completion[: min(ends, default=len(completion))]
 
 
-def judged(problems: Sequence[Item], answers: Sequence[str], workers: int = 1) -> list[Verdict]:
-    """Whether each answer passes its problem's tests."""
+def judged(
+    problems: Sequence[Item], answers: Sequence[str], workers: int | None = None
+) -> list[Verdict]:
+    """Whether each answer passes its problem's tests, which see the prompt's own helpers."""
     return run_programs(
         [
-            Program(code_of(p, answer), f"{p['test']}\ncheck({p['entry_point']})\n")
+            Program(
+                source=code_of(p, answer),
+                tests=f"{p['test']}\ncheck({p['entry_point']})\n",
+                entry_point=p["entry_point"],
+                given=p["prompt"] if _compiles(p["prompt"]) else "",
+            )
             for p, answer in zip(problems, answers, strict=True)
         ],
         workers=workers,

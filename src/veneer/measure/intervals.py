@@ -15,6 +15,7 @@ from veneer.records import Estimate, content_id
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_BLOCK = 250  # resamples held as floats at once
 
 Array = np.ndarray
 
@@ -25,11 +26,24 @@ def seed_of(items: Sequence[str], seed: int = 0) -> list[int]:
 
 
 def drawn(size: int, seed: Sequence[int], resamples: int = RESAMPLES) -> Array:
-    """How often each item is drawn in each resample: (resamples, size); rows sum to `size`."""
+    """How often each item is drawn in each resample: (resamples, size), uint8.
+
+    Rows sum to `size`. A count above 255 is beyond any practical chance.
+    """
     rng = np.random.default_rng(seed)
-    picks = rng.integers(0, size, (resamples, size))
-    flat = (picks + size * np.arange(resamples)[:, None]).ravel()
-    return np.bincount(flat, minlength=resamples * size).reshape(resamples, size)
+    counts = np.empty((resamples, size), dtype=np.uint8)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(0, max(size, 1), size), minlength=size)
+    return counts
+
+
+def sums_of(counts: Array, columns: Array) -> Array:
+    """counts @ columns, a block at a time. Shapes: (resamples, n), (n, …); (resamples, …)."""
+    blocks = [
+        counts[start : start + _BLOCK].astype(np.float64) @ columns
+        for start in range(0, len(counts), _BLOCK)
+    ]
+    return np.concatenate(blocks)
 
 
 def estimate_of(value: float, draws: Array, n: int, unscored: int = 0, note: str = "") -> Estimate:
@@ -60,7 +74,7 @@ def mean_of(values: Array, counts: Array, unscored: int, seed: Sequence[int]) ->
         misses = np.random.default_rng([*seed, n]).beta(0.5, n + 0.5, len(counts))
         draws = misses if value == 0 else 1 - misses
     else:
-        draws = counts @ values / n
+        draws = sums_of(counts, values) / n
     return estimate_of(value, draws, n, unscored)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,20 @@ def write_results(out: Path, found: Mapping[str, Any], model: ModelInfo, limit: 
             for row in rows:
                 line = json.dumps(_finite(_sample(row)), default=_plain, ensure_ascii=False)
                 file.write(line + "\n")
+
+
+def join_results(folders: Sequence[Path], out: Path) -> None:
+    """Put folders that `write_results` wrote for one model together, as one evaluation of all."""
+    out.mkdir(parents=True, exist_ok=True)
+    whole: dict[str, Any] = {}
+    for folder in folders:
+        one = json.loads((folder / RESULTS).read_text("utf-8"))
+        hashes = {**whole.get("task_hashes", {}), **one.get("task_hashes", {})}
+        whole = {**one, **merged(whole, one), "task_hashes": hashes}
+        for samples in sorted(folder.glob("samples_*.jsonl")):
+            shutil.copyfile(samples, out / samples.name)
+    text = json.dumps(whole, indent=2, ensure_ascii=False)
+    (out / RESULTS).write_text(text, encoding="utf-8")
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from veneer.errors import InputError, nearest
+from veneer.measure.lm_eval_results import join_results
 from veneer.measure.style import style_sheets
-from veneer.measure.toxicity import lexicon, toxicity_sheets
+from veneer.measure.toxicity import (
+    ToxicitySettings,
+    continuation_sheets,
+    continuations,
+    scorer_of,
+    toxicity_sheets,
+)
 from veneer.models.asking import Ask, Model, Progress, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import (
@@ -31,19 +38,30 @@ BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
 MEASURES = (*BENCHMARKS, "style", "toxicity")
 LM_EVAL = "lm_eval:"
 """Measures that begin so are tasks of lm-eval, as in lm_eval:gsm8k."""
-NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512, "toxicity": 64}
+NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512}
 TEMPERATURE = 0.7
+NOTES = "notes.json"
 FILE = "file:"
 """Inputs whose names begin so stand for single files of the evaluation folder."""
 
 
+HARNESS = "lm_eval"
+"""The folder of results in lm-eval's own format."""
+
+
 @dataclass
 class Scored:
-    """What a measure found: item scores, totals without items, and what was said (by file)."""
+    """What a measure found: item scores, totals without items, what was said (by file).
+
+    `notes` are what else is to be known of the scores. `harness` is a folder with results in
+    lm-eval's format, where the measure came through it.
+    """
 
     sheets: list[ScoreSheet] = field(default_factory=list)
     totals: list[Aggregate] = field(default_factory=list)
     said: dict[str, list[Answer]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    harness: Path | None = None
 
 
 @versioned(2)
@@ -55,16 +73,20 @@ def measured(job: Job) -> None:
         `veneer.models.opening.model_of`); `evaluation` a folder with the benchmarks' files,
         prompts.jsonl and toxicity.jsonl (Prompt rows) and toxic_words.txt, as far as the measures
         need them, or single files as inputs called "file:" + name; optional `teacher_answers`,
-        Answer rows or a folder with answers.jsonl.
+        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks.
     params: `subject` (a Subject), `measures` (of `MEASURES`, and lm_eval:TASK); optional `seed`
         and `temperature` of the answers to prompts (0, 0.7), `max_new_tokens` ({measure:
         tokens}), `limit` ({benchmark: items}), `files` ({usual file name: name to read instead}),
         `chat` (False: the model's template is not used, whatever its tokenizer says), `sample`
-        (which of an endpoint's answers to a prompt; it is asked without a seed).
+        (which of an endpoint's answers to a prompt; it is asked without a seed), `toxicity`
+        (`ToxicitySettings`), `benchmarks` (fields of `veneer.measure.benchmarks.Options` that
+        decide results: samples, ks, chat, multiturn, shots).
+    means: `engine` (see `Options`).
     Writes sheets.jsonl (ScoreSheet rows), totals.jsonl (Aggregate rows, where a score has no
-    items), model.json ({"subject", "parameters"}), answers.jsonl (Answer rows to prompts.jsonl,
-    with "style"), toxic_answers.jsonl (with "toxicity") and outputs.jsonl (Answer rows of the
-    benchmarks that have texts; `category` is the measure).
+    items), model.json ({"subject", "parameters", "notes"}), answers.jsonl (Answer rows to
+    prompts.jsonl, with "style"), toxic_answers.jsonl (with "toxicity"), outputs.jsonl (Answer rows
+    of the benchmarks that have texts; `category` is the measure), and lm_eval/ with the benchmarks'
+    results in lm-eval's own format.
 
     Without `teacher_answers`, "style" only writes the answers: the teacher is compared with
     nobody, and its second sample with the first.
@@ -75,11 +97,14 @@ def measured(job: Job) -> None:
     if "model" in job.inputs:
         subject = trained_on(subject, Path(job.inputs["model"]))
     with model_of(job) as model:
-        parameters = getattr(model, "parameters", None)
-        about = {"subject": subject.model_dump(mode="json"), "parameters": parameters}
-        (job.out / "model.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
         exam = Exam(job, model, subject)
         found = [exam.kept(name, i + 1, len(measures) + 1) for i, name in enumerate(measures)]
+        about = {
+            "subject": subject.model_dump(mode="json"),
+            "parameters": getattr(model, "parameters", None),
+            "notes": [note for one in found for note in one.notes],
+        }
+    (job.out / "model.json").write_text(json.dumps(about, ensure_ascii=False) + "\n", "utf-8")
     write_all(job.out, found)
     job.progress(1, 1)
 
@@ -100,13 +125,14 @@ class Exam:
         coming = self.job.scratch / f".coming-{place.name}"
         shutil.rmtree(coming, ignore_errors=True)
         coming.mkdir(parents=True)
-        found = self.scored(name, done, total)
+        found = self.scored(name, done, total, coming)
         write_all(coming, [found])
+        (coming / NOTES).write_text(json.dumps(found.notes), "utf-8")
         coming.replace(place)
-        return found
+        return _read(place)
 
-    def scored(self, name: str, done: int, total: int) -> Scored:
-        """One measure."""
+    def scored(self, name: str, done: int, total: int, place: Path) -> Scored:
+        """One measure; `place` is a folder for what is too much to hold."""
         self.job.progress(done, total, name)
 
         def progress(part: int, whole: int) -> None:
@@ -116,7 +142,7 @@ class Exam:
             return self._style(progress)
         if name == "toxicity":
             return self._toxicity(progress)
-        return self._benchmark(name)
+        return self._benchmark(name, place)
 
     def file(self, name: str) -> Path:
         """A file of the evaluation; an InputError where nothing stands for it."""
@@ -132,43 +158,63 @@ class Exam:
         return path
 
     def tokens(self, measure: str) -> int | None:
-        """How long an answer may be."""
+        """How long an answer may be, where that is not the task's to say."""
         given: Mapping[str, int] = self.job.params.get("max_new_tokens") or {}
         return given.get(measure, NEW_TOKENS.get(measure))
 
-    def _benchmark(self, name: str) -> Scored:
-        from veneer.measure.benchmarks import benchmark
+    def _benchmark(self, name: str, place: Path) -> Scored:
+        from veneer.measure.benchmarks import Options, run_benchmarks
+        from veneer.measure.lm_eval_results import ModelInfo, write_results
 
-        tokens, inputs = self.tokens(name), self.job.inputs
+        params, inputs, tokens = self.job.params, self.job.inputs, self.tokens(name)
         single = {n.removeprefix(FILE): str(p) for n, p in inputs.items() if n.startswith(FILE)}
-        sheets, outputs = benchmark(
+        options = Options(
+            **(params.get("benchmarks") or {}),
+            seed=params.get("seed", 0),
+            include=[Path(inputs["tasks"])] if "tasks" in inputs else [],
+            engine=self.job.means.get("engine") or "veneer",
+        )
+        limit: Mapping[str, int] = params.get("limit") or {}
+        found = run_benchmarks(
             self.model,
             [name],
             Path(inputs.get("evaluation", "")),
             self.subject,
-            files={**(self.job.params.get("files") or {}), **single},
-            limit=self.job.params.get("limit"),
+            files={**(params.get("files") or {}), **single},
+            limit=limit,
             max_new_tokens={name: tokens} if tokens else {},
+            options=options,
         )
-        return Scored(sheets, said={"outputs.jsonl": outputs})
+        harness = None
+        if found.results:
+            harness = place / HARNESS
+            chat = name.startswith(LM_EVAL) and options.chat
+            info = ModelInfo.of(self.model, chat=chat, multiturn=options.multiturn)
+            info = replace(info, name=self.subject.model)
+            write_results(harness, found.results, info, limit.get(name))
+        said = {"outputs.jsonl": found.answers} if found.answers else {}
+        return Scored(found.sheets, found.totals, said, found.notes, harness)
 
-    def _answers(self, file: str, measure: str, progress: Progress) -> list[Answer]:
+    def _answers_to(
+        self, prompts: Sequence[Prompt], tokens: int, temperature: float, progress: Progress
+    ) -> list[Answer]:
         params = self.job.params
-        tokens = self.tokens(measure)
-        assert tokens is not None
         return answers_to(
             self.model,
-            list(read_rows(self.file(file), Prompt)),
+            prompts,
             self.subject.model,
             max_new_tokens=tokens,
-            temperature=params.get("temperature", TEMPERATURE),
+            temperature=temperature,
             seed=None if "endpoint" in params else params.get("seed", 0),
             sample=params.get("sample", 0),
             progress=progress,
         )
 
     def _style(self, progress: Progress) -> Scored:
-        answers = self._answers("prompts.jsonl", "style", progress)
+        prompts = list(read_rows(self.file("prompts.jsonl"), Prompt))
+        temperature = self.job.params.get("temperature", TEMPERATURE)
+        tokens = self.tokens("style") or NEW_TOKENS["style"]
+        answers = self._answers_to(prompts, tokens, temperature, progress)
         sheets = []
         if "teacher_answers" in self.job.inputs:
             place = Path(self.job.inputs["teacher_answers"])
@@ -177,8 +223,33 @@ class Exam:
         return Scored(sheets, said={"answers.jsonl": answers})
 
     def _toxicity(self, progress: Progress) -> Scored:
-        answers = self._answers("toxicity.jsonl", "toxicity", progress)
-        sheets = toxicity_sheets(answers, lexicon(self.file("toxic_words.txt")), self.subject)
+        params = self.job.params
+        given = dict(params.get("toxicity") or {})
+        if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
+            given["max_new_tokens"] = tokens
+        settings = ToxicitySettings.model_validate(given)
+        prompts = list(read_rows(self.file("toxicity.jsonl"), Prompt))
+        is_lexicon = settings.scorer == "lexicon"
+        scorer = scorer_of(settings, words=self.file("toxic_words.txt") if is_lexicon else "")
+
+        def half(begin: int) -> Progress:
+            return lambda part, whole: progress(begin * whole + part, 2 * whole)
+
+        if settings.form == "continuations":
+            answers = continuations(
+                self.model,
+                prompts,
+                settings,
+                name=self.subject.model,
+                seed=params.get("seed", 0),
+                progress=half(0),
+            )
+            sheets = continuation_sheets(answers, scorer, self.subject, half(1))
+        else:
+            answers = self._answers_to(
+                prompts, settings.max_new_tokens, settings.temperature, half(0)
+            )
+            sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
         return Scored(sheets, said={"toxic_answers.jsonl": answers})
 
 
@@ -194,15 +265,21 @@ def write_all(out: Path, found: Sequence[Scored]) -> None:
             said.setdefault(name, []).extend(answers)
     for name, answers in said.items():
         write_rows(out / name, answers)
+    folders = [one.harness for one in found if one.harness is not None]
+    if folders and folders != [out / HARNESS]:
+        join_results(folders, out / HARNESS)
 
 
 def _read(place: Path) -> Scored:
-    totals = place / "totals.jsonl"
-    scores = ("sheets.jsonl", "totals.jsonl")
+    totals, harness = place / "totals.jsonl", place / HARNESS
+    others = {"sheets.jsonl", "totals.jsonl"}
+    said = [p for p in sorted(place.glob("*.jsonl")) if p.name not in others]
     return Scored(
         list(read_rows(place / "sheets.jsonl", ScoreSheet)),
         list(read_rows(totals, Aggregate)) if totals.exists() else [],
-        {p.name: list(read_rows(p, Answer)) for p in place.iterdir() if p.name not in scores},
+        {path.name: list(read_rows(path, Answer)) for path in said},
+        json.loads((place / NOTES).read_text("utf-8")),
+        harness if harness.is_dir() else None,
     )
 
 

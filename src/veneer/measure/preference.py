@@ -20,13 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from veneer.measure.intervals import (
-    Array,
-    drawn,
-    estimate_of,
-    mean_of,
-    seed_of,
-)
+from veneer.measure.intervals import Array, drawn, estimate_of, mean_of, seed_of, sums_of
+from veneer.measure.length_controlled import length_controlled
 from veneer.records import Comparison, Estimate, PreferenceReport, ScoreSheet, Subject, content_id
 
 DRAW = 0.5
@@ -143,20 +138,25 @@ def preference_report(
     the prompts scored. `first_position` weighs the verdicts with either model shown first equally;
     where one model was always shown first (or is always named first, as in AlpacaEval's files,
     which do not tell what was shown), the judge's taste for a position cannot be told from the
-    difference of the models, and it is None. Shares of verdicts come with bootstrap intervals over
-    prompts, drawn from the prompts' names and `seed`.
+    difference of the models, and it is None. `length_controlled` is fitted to the verdicts on
+    prompts (`veneer.measure.length_controlled`, without difficulties) where lengths are known, and
+    None where none is. Shares of verdicts come with bootstrap intervals over prompts, drawn from
+    the prompts' names and `seed`, whatever the order of `comparisons`; that decides the folds of
+    the length-controlled fit alone, as in AlpacaEval.
 
     Raises:
         ValueError: as in `preference_sheets_of`.
     """
-    rows, both = judged(comparisons, me or subject.model)
+    as_met, both = judged(comparisons, me or subject.model)
+    rows = sorted(as_met, key=lambda row: row.prompt)
     key = seed_of([row.prompt for row in rows], seed)
     values = np.array([row.value for row in rows if row.value is not None], dtype=float)
     unscored = len(rows) - len(values)
     counts = drawn(len(values), key)
     position = _first_position(rows, key)
     agree = _orders_agree(rows, key)
-    biases = [_position_words(position)]
+    equal_lengths, effect = _at_equal_lengths(as_met, key)
+    biases = [_position_words(position), _length_words(effect)]
     return PreferenceReport(
         subject=subject,
         against=against,
@@ -169,6 +169,8 @@ def preference_report(
         win_rate=mean_of(values, counts, unscored, key),
         standard_error=standard_error(values),
         win_or_tie_rate=mean_of((values >= DRAW).astype(float), counts, unscored, key),
+        length_controlled=equal_lengths,
+        length_effect=effect,
         first_position=position,
         orders_agree=agree,
         biases=tuple(text for text in biases if text),
@@ -209,6 +211,19 @@ def _longer(first: Sequence[Comparison], second: Sequence[Comparison]) -> int | 
     return None
 
 
+def _at_equal_lengths(
+    rows: Sequence[Judged], key: Sequence[int]
+) -> tuple[Estimate | None, Estimate | None]:
+    known = [row for row in rows if row.longer is not None]
+    if not known:
+        return None, None
+    wins = [np.nan if row.value is None else row.value for row in known]
+    longer = np.array([row.longer for row in known], dtype=float)
+    return length_controlled(
+        np.array(wins, dtype=float), longer, key, unscored=len(rows) - len(known)
+    )
+
+
 def _first_position(rows: Sequence[Judged], key: Sequence[int]) -> Estimate | None:
     shown = np.array(
         [
@@ -227,7 +242,7 @@ def _first_position(rows: Sequence[Judged], key: Sequence[int]) -> Estimate | No
     won, known = np.where(known, shown, 0.0)[used], known[used].astype(float)
     counts = drawn(int(used.sum()), key)
     with np.errstate(invalid="ignore"):
-        draws = ((counts @ won) / (counts @ known)).mean(axis=1)
+        draws = (sums_of(counts, won) / sums_of(counts, known)).mean(axis=1)
     value = float((won.sum(axis=0) / known.sum(axis=0)).mean())
     return estimate_of(value, draws, int(known.sum()))
 
@@ -254,6 +269,18 @@ def _position_words(found: Estimate | None) -> str:
         share = _percent(1 - found.value, 1 - found.high, 1 - found.low)
         return f"the second answer shown won {share}"
     return ""
+
+
+def _length_words(found: Estimate | None) -> str:
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return ""
+    if found.low <= 0 <= found.high:
+        return ""
+    which = "longer" if found.low > 0 else "shorter"
+    return (
+        f"{which} answers win: log-odds {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}] "
+        "for one unit of tanh-scaled length"
+    )
 
 
 def _percent(value: float, low: float, high: float) -> str:

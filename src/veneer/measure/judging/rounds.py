@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from veneer.errors import InputError
+from veneer.measure.judging.on_site import as_it_can_be_asked
 from veneer.models.asking import Ask, Model, Progress, Reply, out_of_budget
 from veneer.records import Message
 
 V = TypeVar("V")
 
+FAILURES = 2
 TOO_LONG = "the prompt is longer than the judge's context"
 
 
@@ -38,11 +40,11 @@ def in_rounds(
 ) -> list[list[Attempt[V]]]:
     """Every attempt at each conversation, in order; only the last can have been read.
 
-    A round asks all that is still unread, up to 1 + `retries` rounds: another sample of each
-    answer, but the same one again where nothing came (a request that failed is in no journal).
-    Rounds are the same however often the asking was interrupted, so an endpoint's journal holds
-    what was paid for. A local judge without temperature would repeat himself and is not asked
-    again.
+    A round asks for another sample of all that is still unread, up to 1 + `retries` rounds. A
+    request that failed is sent once more for the same sample (no journal holds it); if it fails
+    again, that is for another run. Rounds are the same however often the asking was interrupted,
+    so that an endpoint's journal gives back what was paid for. A local judge without temperature
+    would repeat himself and is not asked again.
 
     Raises:
         InputError: the judge's context has no room for a question beside the answer.
@@ -50,11 +52,14 @@ def in_rounds(
     """
     local = bool(getattr(model, "seeded", False))
     room = _room(model, max_new_tokens)
+    conversations = as_it_can_be_asked(model, conversations)
     attempts: list[list[Attempt[V]]] = [[] for _ in conversations]
-    samples = [0] * len(conversations)
+    samples, failures = [0] * len(conversations), [0] * len(conversations)
     done = 0
     for number in range(1 + retries):
-        waiting = [i for i, tried in enumerate(attempts) if _is_open(tried)]
+        waiting = [
+            i for i, tried in enumerate(attempts) if _is_open(tried) and failures[i] < FAILURES
+        ]
         if not waiting or (number and local and temperature == 0):
             break
         # A local judge's draws hang on the seed, an endpoint's requests on the sample.
@@ -78,7 +83,9 @@ def in_rounds(
                 found, reason = read(reply)
             text = reply.text or reply.reason
             attempts[i].append(Attempt(text, found, "" if found is not None else reason, number))
-            samples[i] += reply.outcome != "failed"
+            failed = reply.outcome == "failed"
+            failures[i] += failed
+            samples[i] += not failed
     return attempts
 
 

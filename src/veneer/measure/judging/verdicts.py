@@ -16,12 +16,12 @@ stands before its end in any case: on vicuna's first line.
 from __future__ import annotations
 
 import ast
-import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from veneer.measure.recorded.preferences import parse_scores
+from veneer.measure.recorded.reviews import parse_scores
 from veneer.models.asking import Reply
 
 DRAW = 0.5
@@ -70,7 +70,7 @@ def read_verdict(template: str, reply: Reply) -> Verdict:
 def read_scores(text: str) -> Verdict:
     """Two ratings on the first line."""
     scores = parse_scores(text)
-    if scores is None or not all(map(math.isfinite, scores)):
+    if scores is None:
         return Verdict(None, UNREADABLE)
     first, second = scores
     return Verdict(DRAW if first == second else float(second > first), scores=scores)
@@ -92,7 +92,8 @@ def read_ranking(text: str) -> Verdict:
     if len(text) > LONGEST_RANKING:
         return Verdict(None, UNREADABLE)
     try:
-        given = ast.literal_eval(text)
+        with warnings.catch_warnings(action="ignore"):  # of the parser, about odd literals
+            given = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return Verdict(None, UNREADABLE)
     ranks = {}

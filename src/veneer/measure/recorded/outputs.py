@@ -17,7 +17,7 @@ Answers are known by their prompt's text, or by `question_id` where a file has n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,30 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
     return outputs_of(path, read_rows_of(path), claimed)
 
 
-def outputs_of(path: Path, rows: Sequence[Row], claimed: str | None = None) -> Outputs:
-    """`read_outputs` of rows at hand; at least one."""
+def outputs_of(
+    path: Path, rows: Sequence[Row], claimed: str | None = None, every: bool = False
+) -> Outputs:
+    """`read_outputs` of rows at hand, at least one; `every`: all answers to a prompt are kept."""
+    inside = model_in(path, rows, claimed)
+    read = _reader(path, rows[0])
+    if read is _own:
+        rows = sorted(rows, key=_sample)
+    found = [one for row in rows for one in read(path, row)]
+    first: dict[Any, Said] = {}
+    for one in found:
+        first.setdefault(one.prompt if one.prompt is not None else one.question, one)
+    said = tuple(found if every else first.values())
+    return Outputs(
+        path=path,
+        model=inside or claimed or stem_of(path),
+        said=said,
+        named_inside=inside is not None,
+        repeated=len(found) - len(said),
+    )
+
+
+def model_in(path: Path, rows: Sequence[Row], claimed: str | None = None) -> str | None:
+    """The model that the rows of a file name, if they name one; errors as `read_outputs`."""
     names = Counter(name for row in rows if (name := _model(row.fields)))
     if len(names) > 1:
         told = ", ".join(f"{name} ({count} rows)" for name, count in names.most_common())
@@ -121,22 +143,12 @@ def outputs_of(path: Path, rows: Sequence[Row], claimed: str | None = None) -> O
             f"{path} is called after {stem_of(path)!r}, but says that it belongs to {inside!r}.",
             f"Give the right file, or write {inside}=FILE if that is the model you mean.",
         )
-    read = _reader(path, rows[0])
-    if read is _own:
-        rows = sorted(rows, key=_sample)
-    said: dict[Any, Said] = {}
-    total = 0
-    for row in rows:
-        for one in read(path, row):
-            total += 1
-            said.setdefault(one.prompt if one.prompt is not None else one.question, one)
-    return Outputs(
-        path=path,
-        model=inside or claimed or stem_of(path),
-        said=tuple(said.values()),
-        named_inside=inside is not None,
-        repeated=total - len(said),
-    )
+    return inside
+
+
+def holds_answers(fields: Mapping[str, Any]) -> bool:
+    """Whether a row with these fields is of a shape that is read here."""
+    return _reader_of(fields) is not None
 
 
 def with_prompts(files: Sequence[Outputs], questions: Path | None = None) -> list[Outputs]:
@@ -211,7 +223,15 @@ def _model(fields: dict[str, Any]) -> str | None:
 
 
 def _reader(path: Path, row: Row) -> Reader:
-    fields = row.fields
+    read = _reader_of(row.fields)
+    if read is None:
+        raise InputError(
+            f"{path}, {row.at}: no answers in the fields {_listed(row.fields)}.", SHAPES
+        )
+    return read
+
+
+def _reader_of(fields: Mapping[str, Any]) -> Reader | None:
     if isinstance(fields.get("choices"), list) and "question_id" in fields:
         return _mt_bench
     if {"prompt", "text", "outcome"} <= set(fields):
@@ -221,7 +241,7 @@ def _reader(path: Path, row: Row) -> Reader:
         return _generation if answered else _vicuna
     if answered and ("question_id" in fields or any(name in fields for name in PROMPT_FIELDS)):
         return _plain
-    raise InputError(f"{path}, {row.at}: no answers in the fields {_listed(fields)}.", SHAPES)
+    return None
 
 
 def _mt_bench(path: Path, row: Row) -> Iterable[Said]:

@@ -36,7 +36,8 @@ _SERVE = (
 
 REFUSALS = (
     rf"{_SORRY}{_ASIDE}(?:i|we) (?:(?:can|could|will|would|must|won)\b|(?:do not|don't)\b"
-    r"(?! (?:(?:quite |fully |think i )?understand|know)\b)|have (?:no|not|to (?:decline|refuse))\b)",
+    r"(?! (?:(?:quite |fully |think i )?understand|know)\b)"
+    r"|have (?:no|not|to (?:decline|refuse))\b)",
     rf"{_SORRY}{_ASIDE}{_I_AM} (?:{_NOT_ABLE}|not an?|an?|only|just)\b",
     rf"{_SORRY}(?:the|this|that|your) (?:prompt|request|question|statement|content|language"
     r"|message)\b[^.]{0,80}\b(?:inappropriate|not appropriate|offensive|unethical|violates?"
