@@ -2,6 +2,8 @@
 
 import json
 
+from small_models import TEXT
+
 CHOICE = """
 task: tiny_choice
 {data}
@@ -69,20 +71,7 @@ aggregate_metric_list:
   - {metric: acc, weight_by_size: true}
 metadata: {version: 1.0}
 """
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "the",
-    "lazy",
-    "dog",
-    "and",
-    "runs",
-    "away",
-]
+WORDS = TEXT[0].split()
 
 
 def write_tasks(folder):

@@ -48,10 +48,35 @@ def passes(answer):
         "def add(a, b):\n    return a + b\n",
         "```python\ndef add(a, b):\n    return a + b",  # cut off before the fence closed
         "```python\n    return a + b\n```",
+        "```python3\ndef add(a, b):\n    return a + b\n```",
+        "``` Python title=add.py\ndef add(a, b):\n    return a + b\n```",
+        "~~~py\ndef add(a, b):\n    return a + b\n~~~",
+        "````markdown\ndef add(a, b):\n    return a + b  # ```\n````",
+        "1. Add:\n\n   ```python\n   def add(a, b):\n       return a + b\n   ```\n2. Done.",
+        "\t```python\n\tdef add(a, b):\n\t    return a + b\n\t```",
+        "```python\nreturn a + b\n```",  # the body alone, without its indentation
+        "```python\nc = a + b\nreturn c\n```\nThat is all.",
+        "Draft:\n```python\ndef add(a, b):\n    return a - b\n```\nBetter:\n```python\ndef add(a, b):\n    return a + b\n```",
+        "```text\nadd(1, 2) is 3\n```\n```python\n    return a + b\n```",
+        "<think>Perhaps\n```python\ndef add(a, b):\n    return a - b\n```\n</think>\n```python\ndef add(a, b):\n    return a + b\n```",
+        "<thinking>def add(a, b): no</thinking>def add(a, b):\n    return a + b\n",
+        "I add them.\n```\ndef add(a, b): pass\n```\n</think>    return a + b\n",  # opened by the template
+        "```python\r\ndef add(a, b):\r\n    return a + b\r\n```\r\n",
+        "```python\nasync_result = 1\ndef  add(a, b):\n    return a + b\n```",
     ],
 )
 def test_code_is_found_in_what_models_say(answer):
     assert passes(answer)
+
+
+@given(st.text(st.sampled_from(list("`~ \t\n>adefpyhink</()\r\x00é")), max_size=80) | st.text())
+def test_whatever_is_said_amounts_to_some_program(answer):
+    assert isinstance(code_of(PROBLEM, answer), str)
+
+
+@pytest.mark.parametrize("answer", ["", "```", "```python", "<think>on and on", "~~~\n```\n~~~"])
+def test_an_answer_without_code_is_an_incomplete_program(answer):
+    assert code_of(PROBLEM, answer).startswith(PROBLEM["prompt"])
 
 
 def test_a_prompt_with_helpers_stays_in_front_of_a_full_answer():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veneer.measure.nq import exact_match, first_line, normalise
+from veneer.measure.nq import HEADER, exact_match, first_line, normalise, prompt, shorter
 
 
 def squad(s):
@@ -47,6 +47,16 @@ def test_exact_match(said, golds, score):
 def test_first_line():
     assert first_line("\n\n  Paris \nIt is in France") == "Paris"
     assert first_line(" \n ") == ""
+
+
+def test_worked_examples_are_dropped_from_the_end():
+    doc = {"question": "who is fox"}
+    shots = ["Q: what is 0?\nA: a0\n\n", "Q: how\n\nQ is it?\nA: Q: no\n\n", "Q: why?\nA: so\n\n"]
+    text = HEADER + "".join(shots) + prompt(doc)
+    for left in (2, 1, 0):
+        text = shorter(doc, text)
+        assert text == HEADER + "".join(shots[:left]) + prompt(doc)
+    assert shorter(doc, text) is None
 
 
 def test_nq_open_dev(data):

@@ -59,6 +59,7 @@ class Harness(TemplateLM):
         self.unscored: dict[str, str] = {}
         self.shortened: Counter[str] = Counter()
         self.cut: Counter[str] = Counter()
+        self._known: dict[str, list[int]] = {}
 
     @property
     def eot_token_id(self) -> int:
@@ -198,11 +199,12 @@ class Harness(TemplateLM):
         return [fitted.get((r.task_name or "", text), text) for r, text in requests]
 
     def _tokens(self, texts: Iterable[str]) -> dict[str, list[int]]:
-        """Token ids by text; every distinct text is tokenised once, in one batch."""
-        distinct = list(dict.fromkeys(text for text in texts if text))
-        if not distinct:
-            return {}
-        return dict(zip(distinct, self.tokenizer(distinct)["input_ids"], strict=True))
+        """Token ids by text; every distinct text is tokenised once, what is new in one batch."""
+        distinct = dict.fromkeys(text for text in texts if text)
+        new = [text for text in distinct if text not in self._known]
+        if new:
+            self._known |= zip(new, self.tokenizer(new)["input_ids"], strict=True)
+        return {text: self._known[text] for text in distinct}
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **kwargs: Any

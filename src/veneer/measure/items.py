@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,15 @@ class Documents(list[Item]):
 
 
 def read_items(
-    path: str | Path, fields: Mapping[str, type], limit: int | None = None
+    path: str | Path,
+    fields: Mapping[str, type],
+    limit: int | None = None,
+    fault: Callable[[Item], str] | None = None,
 ) -> list[Item]:
     """The rows of a file, each with these fields of these types (others are dropped).
 
-    A missing file or field, a broken line and an empty file are one InputError each.
+    A missing file or field, a broken line and an empty file are one InputError each, and so is
+    what `fault` says of an item ("" for nothing).
     """
     path = Path(path)
     rows: list[Item] = []
@@ -45,7 +49,10 @@ def read_items(
             if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
                 lack = "has no" if name not in row else "has an unusable"
                 raise InputError(f"{path}, {place}: the item {lack} {name!r}.", _wanted(fields))
-        rows.append({name: row[name] for name in fields})
+        item = {name: row[name] for name in fields}
+        if fault and (wrong := fault(item)):
+            raise InputError(f"{path}, {place}: {wrong}.", _wanted(fields))
+        rows.append(item)
     if not rows:
         raise InputError(f"{path} holds no items.", _wanted(fields))
     return rows

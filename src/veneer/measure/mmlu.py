@@ -43,19 +43,29 @@ def shorter(doc: Item, text: str) -> str | None:
     return None
 
 
+def fault(item: Item) -> str:
+    """Why no letter answers an item; "" where one does."""
+    count = len(item["choices"])
+    if not 2 <= count <= len(LETTERS):
+        return f"{count} choices, where 2 to {len(LETTERS)} have letters"
+    if not 0 <= item["answer"] < count:
+        return f"answer {item['answer']} is none of {count} choices (counted from 0)"
+    return ""
+
+
 # ---- the lm-eval task's functions -----------------------------------------------------------
 
 
 def documents(items: str, shots: str, limit: int | None = None, **_: Any) -> dict[str, Documents]:
     """Split "test"; each document carries its subject's worked examples."""
     worked: dict[str, list[str]] = {}
-    for item in read_items(shots, FIELDS):
+    for item in read_items(shots, FIELDS, fault=fault):
         of_subject = worked.setdefault(item["subject"], [])
         if len(of_subject) < SHOTS:
             of_subject.append(f"{question(item)} {LETTERS[item['answer']]}\n\n")
     rows = [
         {**_texts(item), "shots": worked.get(item["subject"], [])}
-        for item in read_items(items, FIELDS, limit)
+        for item in read_items(items, FIELDS, limit, fault)
     ]
     return {"test": Documents(rows)}
 

@@ -41,6 +41,13 @@ def first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
+def fault(item: Item) -> str:
+    """Why an item cannot be scored; "" where it can."""
+    golds = item["answer"]
+    is_text = bool(golds) and all(isinstance(gold, str) for gold in golds)
+    return "" if is_text else "'answer' is no list of texts with at least one"
+
+
 # ---- the lm-eval task's functions -----------------------------------------------------------
 
 
@@ -85,7 +92,7 @@ def results(doc: Item, answers: Sequence[str]) -> dict[str, float]:
 
 
 def _read(path: str | Path, limit: int | None = None) -> Documents:
-    rows = read_items(path, FIELDS, limit)
+    rows = read_items(path, FIELDS, limit, fault)
     return Documents(
         {**row, "question": row["question"].strip().rstrip("?").rstrip(), "header": HEADER}
         for row in rows

@@ -37,6 +37,7 @@ def drawing_from(seed: int) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """lm-eval logs, prints and draws bars; a step reports its own progress."""
+    import datasets
     import lm_eval.api.metrics as metrics_module
     import lm_eval.api.task as task_module
 
@@ -51,6 +52,8 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lm_eval", "huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     bar, stderr = task_module.tqdm, metrics_module.bootstrap_stderr
+    was_silent = datasets.utils.are_progress_bars_disabled()
+    datasets.utils.disable_progress_bars()
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     task_module.tqdm = lambda rows, **_: rows
@@ -58,6 +61,8 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        if not was_silent:
+            datasets.utils.enable_progress_bars()
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         task_module.tqdm, metrics_module.bootstrap_stderr = bar, stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -285,6 +286,7 @@ class _Bench:
         found.results = merged(found.results, got)
 
 
+@lru_cache(maxsize=1)
 def _own_manager() -> Any:
     from lm_eval.tasks import TaskManager
 
