@@ -150,9 +150,10 @@ def _beside_its_base(grid: Grid, student: Cell) -> list[Evidence]:
 
 
 def _other_preferences(grid: Grid) -> list[Evidence]:
-    """Every win rate, as judged and at equal lengths."""
+    """Win rates as judged and at equal lengths, of all but students of less data than others."""
     lines = []
-    for cell in grid.cells():
+    most = set(grid.fed_most())
+    for cell in (c for c in grid.cells() if c.role != "student" or c in most):
         for metric in grid.metrics(cell):
             words = _RATES.get(metric.metric)
             if family_of(metric.measure) == "preference" and words:

@@ -60,7 +60,7 @@ def support_curves(grid: Grid, support: Supports) -> tuple[SupportCurve, ...]:
             rows.setdefault((corpus, seed, row.measure), {})[row.item] = row.bleu
     known = {(corpus, measure) for corpus, _, measure in rows}
     curves = []
-    for student in _fed_most(grid):
+    for student in grid.fed_most():
         for metric in primary(grid.metrics_of("capability")):
             if (student.corpus, metric.measure) in known:
                 curve = _curve(grid, student, metric, rows)
@@ -100,13 +100,6 @@ def _joined(bleu: Array, edges: Sequence[float]) -> list[tuple[float, float]]:
         return [(edges[0], edges[-1])]
     made[-1] = (made[-1][0], edges[-1])  # what is left above is too little for a bin
     return made
-
-
-def _fed_most(grid: Grid) -> list[Cell]:
-    found: dict[tuple[str | None, str | None], Cell] = {}
-    for cell in grid.cells("student"):  # least data first
-        found[cell.corpus, cell.base] = cell
-    return list(found.values())
 
 
 def _curve(
