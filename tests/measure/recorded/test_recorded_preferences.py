@@ -9,7 +9,8 @@ import pytest
 
 from veneer.errors import InputError
 from veneer.measure.recorded import preference_sheets, read_outputs, read_preferences
-from veneer.measure.recorded.preferences import parse_class, parse_scores, score_ratio
+from veneer.measure.recorded.preferences import score_ratio
+from veneer.measure.recorded.reviews import parse_class, parse_scores
 from veneer.records import Subject
 
 
