@@ -62,7 +62,7 @@ def support_curves(grid: Grid, support: Supports) -> tuple[SupportCurve, ...]:
             rows.setdefault((corpus, seed, row.measure), {})[row.item] = row.bleu
     known = {(corpus, measure) for corpus, _, measure in rows}
     students = grid.fed_most()
-    found: dict[tuple[int, int], SupportCurve] = {}
+    curves: dict[tuple[int, int], SupportCurve] = {}
     for at, metric in enumerate(primary(grid.metrics_of("capability"))):
         # Students of one corpus in a row: they share their bins, and so the draws of these.
         for who in sorted(range(len(students)), key=lambda k: students[k].corpus or ""):
@@ -70,8 +70,8 @@ def support_curves(grid: Grid, support: Supports) -> tuple[SupportCurve, ...]:
             if (student.corpus, metric.measure) in known:
                 curve = _curve(grid, student, metric, rows)
                 if curve is not None:
-                    found[who, at] = curve
-    return tuple(found[place] for place in sorted(found))
+                    curves[who, at] = curve
+    return tuple(curves[place] for place in sorted(curves))
 
 
 def bins(bleu: Array) -> list[tuple[float, float]]:
