@@ -94,12 +94,12 @@ def judged_run(run: Path) -> Path:
         reports.append(report)
         scored += preference_sheets_of(found, who, "teacher")
         assert report.length_controlled is not None
-        equal = report.length_controlled.value
-        if equal is not None:
+        equal = report.length_controlled
+        if equal.value is not None and equal.low is not None and equal.high is not None:
             totals.append(
                 Aggregate(
                     subject=who, measure="preference", metric="length_controlled_win_rate",
-                    value=equal, n=report.length_controlled.n,
+                    value=equal.value, standard_error=(equal.high - equal.low) / 3.92, n=equal.n,
                 )
             )  # fmt: skip
     every = [*scored, *totals]
