@@ -65,6 +65,7 @@ def concluded(job: Job) -> None:
             for name, facts in job.params["corpora"].items()
         },
         seeds=tuple(job.params["seeds"]),
+        notes=tuple(dict.fromkeys(found.notes)),
     )
     write_results(job.out, facts, found)
 
@@ -78,6 +79,7 @@ class Evidence:
     support: dict[tuple[str, int], Sequence[Support]] = field(default_factory=dict)
     parameters: dict[str, int | None] = field(default_factory=dict)
     said: dict[Subject, list[Answer]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def read(self, folder: Path) -> None:
         """Take in the folder of one measured or judged model."""
@@ -90,6 +92,7 @@ class Evidence:
             return
         about = json.loads((folder / "model.json").read_text("utf-8"))
         subject = Subject.model_validate(about["subject"])
+        self.notes += [f"{subject.model}: {note}" for note in about.get("notes", ())]
         if subject.role == "base":
             self.parameters[subject.base or subject.model] = about["parameters"]
         if (folder / "answers.jsonl").exists():

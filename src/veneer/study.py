@@ -64,13 +64,21 @@ class Examination:
             params["sample"] = 1
         if subject.role == "base":
             params["chat"] = False
+        means = dict(model.means)
+        if "toxicity" in measures:
+            scoring = self.study.toxicity
+            params["toxicity"] = scoring.model_dump(mode="json", exclude={"key"})
+            if scoring.key:  # a step with a key stays where the keys are
+                means = {"key": scoring.key, **means, "toxicity_key": scoring.key}
+        if "humaneval" in measures and self.study.samples:
+            params["benchmarks"] = {"samples": self.study.samples["humaneval"]}
         inputs = {**model.inputs, "evaluation": self.evaluation()}
         if self.study.tasks:
             inputs["tasks"] = SourceFile(self.trial.here / self.study.tasks)
         if subject.role != "teacher" and "style" in measures:
             inputs["teacher_answers"] = self.teacher()
         label = f"measured-{subject.model}-s{seed}"
-        return Step(label, measured, params, inputs, seconds=4, means=model.means)
+        return Step(label, measured, params, inputs, seconds=4, means=means)
 
     def teacher(self) -> Step:
         """The teacher, whose answers everybody's style is compared with."""

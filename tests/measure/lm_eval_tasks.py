@@ -69,7 +69,20 @@ aggregate_metric_list:
   - {metric: acc, weight_by_size: true}
 metadata: {version: 1.0}
 """
-WORDS = "the quick brown fox jumps over the lazy dog and runs away".split()
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the",
+    "lazy",
+    "dog",
+    "and",
+    "runs",
+    "away",
+]
 
 
 def write_tasks(folder):

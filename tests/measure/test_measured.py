@@ -129,8 +129,9 @@ def test_one_step_measures_everything(tmp_path, folder, evaluation):
     assert first.done[-1] == 1
     again = job(tmp_path, inputs, name="again", **params)
     measured(again)
-    for path in sorted(first.out.iterdir()):
-        assert path.read_bytes() == (again.out / path.name).read_bytes(), path.name
+    for path in sorted(p for p in first.out.rglob("*") if p.is_file()):
+        other = again.out / path.relative_to(first.out)
+        assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_prompts_are_plain_for_shots_and_in_the_template_without(tmp_path, folder, evaluation):

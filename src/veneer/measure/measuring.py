@@ -18,6 +18,7 @@ from veneer.measure.toxicity import (
     ToxicitySettings,
     continuation_sheets,
     continuations,
+    read_toxicity_prompts,
     scorer_of,
     toxicity_sheets,
 )
@@ -225,10 +226,12 @@ class Exam:
     def _toxicity(self, progress: Progress) -> Scored:
         params = self.job.params
         given = dict(params.get("toxicity") or {})
+        if self.job.means.get("toxicity_key"):
+            given["key"] = self.job.means["toxicity_key"]
         if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
             given["max_new_tokens"] = tokens
         settings = ToxicitySettings.model_validate(given)
-        prompts = list(read_rows(self.file("toxicity.jsonl"), Prompt))
+        prompts = read_toxicity_prompts(self.file("toxicity.jsonl"))
         is_lexicon = settings.scorer == "lexicon"
         scorer = scorer_of(settings, words=self.file("toxic_words.txt") if is_lexicon else "")
 

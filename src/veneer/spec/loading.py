@@ -54,6 +54,8 @@ def check_files(study: Study, here: Path) -> None:
         for measure in study.measures:
             needed = NEEDS.get(measure, ())
             wanted += [(f"{study.evaluation}/{n}", f"measure {measure}") for n in needed]
+    if "toxicity" in study.measures and study.toxicity.scorer == "lexicon" and not study.is_pocket:
+        wanted.append((f"{study.evaluation}/toxic_words.txt", "the toxicity scorer lexicon"))
     if study.tasks:
         wanted.append((study.tasks, "tasks of lm-eval"))
     for name, corpus in study.corpora.items():

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from veneer.errors import nearest
+from veneer.measure.toxicity.settings import ToxicitySettings
 from veneer.models.resolve import parse_model
 from veneer.pocket.scale import PocketScale, pocket_scale
 from veneer.spec.measures import MEASURES, Measure
@@ -32,8 +33,9 @@ class Study(Strict):
     The teacher answers its prompts.jsonl twice, everybody else once. Questions of nq.jsonl,
     prompts.jsonl and keep_out.jsonl ({"text"}) never enter imitation data. `answer_tokens`
     limits what a model may say to an item of a measure. `judge` compares answers with the
-    teacher's (measure "judge") and tells their tone (with "style"). `tasks` is a folder of
-    lm-eval tasks of one's own, for measures lm_eval:NAME.
+    teacher's (measure "judge") and tells their tone (with "style"). `toxicity` says how that is
+    scored. `samples: {humaneval: 20}` writes 20 programs a problem, for pass@k. `tasks` is a
+    folder of lm-eval tasks of one's own, for measures lm_eval:NAME.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -47,6 +49,8 @@ class Study(Strict):
     answer_tokens: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     evaluation: str
     judge: NamedJudge | None = None
+    toxicity: ToxicitySettings = ToxicitySettings()
+    samples: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     tasks: str | None = None
     pocket: Scale | None = None
     budget: Budget = Budget()
@@ -66,6 +70,8 @@ class Study(Strict):
         for amounts in [self.tokens, *(c.tokens for c in self.corpora.values() if c.tokens)]:
             if list(amounts) != sorted(set(amounts)):
                 raise ValueError("tokens must rise, each amount once")
+        if set(self.samples) - {"humaneval"}:
+            raise ValueError("samples are drawn for humaneval only: samples: {humaneval: 20}")
         if "judge" in self.measures and (self.judge is None or "style" not in self.measures):
             raise ValueError(
                 "the measure judge needs the key judge (judge: openai:NAME) and the measure style, "
