@@ -29,9 +29,10 @@ from veneer.running import cache_folder
 from veneer.spec import Study, load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.train import train
-from veneer.study import Source, Trial, Voice
+from veneer.study import Examination
 from veneer.teacher.choosing import BY, choose
 from veneer.teacher.collect import collect
+from veneer.trial import Source, Trial, Voice
 
 MEASURES = ["style", "nq", "nq-0shot", "mmlu"]
 BALANCED = " balanced"
@@ -101,7 +102,7 @@ class Experiment:
             tokens=tokens,
             seed=self.seed,
         )
-        step = self.trial.asked_about(subject, Voice(inputs={"model": model}), MEASURES)
+        step = Examination(self.trial).measured(subject, Voice(inputs={"model": model}), MEASURES)
         return Step(f"{step.name}-{tokens}", measured, step.params, step.inputs, seconds=4)
 
 

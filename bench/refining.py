@@ -24,7 +24,8 @@ from veneer.running import cache_folder
 from veneer.spec import load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.refine import refine
-from veneer.study import Source, Trial, Voice
+from veneer.study import Examination
+from veneer.trial import Source, Trial, Voice
 
 MEASURES = ("style", "nq", "nq-0shot", "mmlu", "toxicity")
 STUDENT = "student"
@@ -68,10 +69,10 @@ def main() -> None:
         for name, model in models.items()
     }
     again = Subject(model="teacher-again", role="teacher-again", seed=0)
-    measured["teacher again"] = trial.asked_about(
+    measured["teacher again"] = Examination(trial).measured(
         again, trial.voice(study.teacher.model), ["style", "toxicity"]
     )
-    measured["teacher"] = trial.teacher_measured()
+    measured["teacher"] = Examination(trial).teacher()
     folder = RunFolder(given.out, cache_folder())
     with folder.locked():
         run_steps(measured.values(), folder, given.workers)
@@ -96,7 +97,7 @@ def _measured(trial: Trial, given: Any, name: str, model: Source, tokens: int) -
         corpus=given.corpus if tokens else None,
         tokens=tokens,
     )
-    return trial.asked_about(subject, Voice(inputs={"model": model}), MEASURES)
+    return Examination(trial).measured(subject, Voice(inputs={"model": model}), MEASURES)
 
 
 def _print(folder: RunFolder, refined: dict[str, Step], measured: dict[str, Step]) -> None:

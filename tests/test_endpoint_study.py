@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 import yaml
 
 from api_server import start
+
+sys.path.append(str(Path(__file__).parent / "measure" / "judging"))
+from judge_server import Taste, judging
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 KEY = "sk-test-0123456789abcdefghij"
@@ -71,6 +75,43 @@ def test_a_teacher_behind_an_endpoint_is_paid_once_and_its_key_is_in_no_file(pla
     for path in [*place[0].rglob("*")]:
         if path.is_file():
             assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_judge_is_part_of_a_study_and_is_paid_once(place):
+    with judging(Taste(first=0.4), key=KEY, models="gpt-4o-mini") as (judge, address):
+        study = {
+            **TINY,
+            "name": "judged",
+            "bases": {"S": "pocket:S"},
+            "corpora": {"broad": TINY["corpora"]["broad"]},
+            "tokens": [600],
+            "measures": ["nq", "style", "judge"],
+            "judge": {"model": "openai:gpt-4o-mini", "base_url": address},
+        }
+        done = run(place, study, "judged", "--json")
+        assert done.returncode == 0, done.stderr
+        billed = len(judge.billed)
+        assert billed == len({entry["idempotency_key"] for entry in judge.billed})
+        for lost in [*(place[0] / "judged" / "steps").glob("judged-*")]:
+            shutil.rmtree(lost)
+        assert run(place, study, "judged").returncode == 0
+        assert len(judge.billed) == billed, "steps that are done again ask no verdict twice"
+        assert not any("broad" in asked or "teacher" in asked for asked in judge.shown)
+    folder = place[0] / "judged"
+    rows = [json.loads(line) for line in (folder / "measurements.jsonl").open()]
+    scores = {(r["role"], r["metric"]): r for r in rows if r["measure"] != "nq"}
+    for role in ("base", "student"):
+        assert scores[role, "win_rate"]["n"] + scores[role, "win_rate"]["unscored"] > 5
+        assert ("base", "win_or_tie_rate") in scores
+    assert {role for role, metric in scores if metric == "authoritative_tone"} == {
+        "teacher", "teacher-again", "base", "student",
+    }  # fmt: skip
+    reports = [json.loads(line) for line in (folder / "preferences.jsonl").open()]
+    assert {report["against"] for report in reports} == {"teacher"}
+    findings = json.loads((folder / "findings.json").read_text())
+    curves = {curve["measure"] for curve in findings["support"]}
+    assert curves == {"nq"}
+    assert (folder / "categories.jsonl").stat().st_size > 0
 
 
 def test_chosen_prompts_and_mixed_corpora_are_trained_on(place):

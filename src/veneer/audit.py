@@ -6,11 +6,8 @@ the prompt, and what does not join is counted in `joins.json`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -18,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import veneer
-from veneer.errors import InputError, RunFolderError, nearest
-from veneer.findings import conclude, measurements, write_findings
+from veneer.errors import InputError, nearest
+from veneer.findings import category_measurements, conclude, measurements, write_findings
 from veneer.measure.recorded import (
     Join,
     Outputs,
@@ -27,7 +24,7 @@ from veneer.measure.recorded import (
     join,
     merged,
     of_teacher,
-    preference_sheets,
+    preferences_of,
     read_benchmark,
     read_outputs,
     read_preferences,
@@ -42,6 +39,7 @@ from veneer.records import (
     CorpusFacts,
     Example,
     Findings,
+    PreferenceReport,
     Role,
     ScoreSheet,
     StudyFacts,
@@ -50,8 +48,9 @@ from veneer.records import (
     write_rows,
 )
 from veneer.report import build
-from veneer.steps import told_when_full
+from veneer.steps import ABOUT, check_results, identity_of, results_in
 
+KIND = "audit"
 EXAMPLES = 12
 ROLES: tuple[Role, ...] = ("teacher", "teacher-again", "base", "student")
 
@@ -66,6 +65,7 @@ class Case:
     scores: list[ScoreSheet | Aggregate] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
     files: list[tuple[str, Path]] = field(default_factory=list)
+    preferences: list[PreferenceReport] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     base: str | None = None
 
@@ -117,20 +117,13 @@ def audit(
             "veneer audit --teacher FILE --student FILE [--base FILE] --out RUN",
         )
     facts = _facts(case)
-    findings = conclude(facts, case.scores)
-    identity = _identity(case, questions)
-    _check_folder(out, identity)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        told_when_full(out),
-        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch,
-    ):
-        made = Path(scratch) / out.name
-        made.mkdir()
-        _write(made, case, facts, findings, identity, command)
+    findings = conclude(facts, case.scores, preferences=case.preferences)
+    study = {"files": identity_of(case.files)}
+    check_results(out, KIND, study, called="an audit")
+    with results_in(out) as made:
+        _write(made, case, facts, findings, study, command)
         if report:
             build(made)
-        _put_in_place(made, out, Path(scratch))
     return findings
 
 
@@ -279,7 +272,8 @@ def _add_preferences(case: Case, given: Sequence[str]) -> None:
         files.append(found)
         if found.unresolved:
             case.notes.append(f"{path.name}: {found.unresolved} verdicts on answers not at hand")
-    case.scores += preference_sheets(files, case.subjects)
+    sheets, case.preferences = preferences_of(files, case.subjects)
+    case.scores += sheets
 
 
 # ---- what is written --------------------------------------------------------------------
@@ -318,53 +312,27 @@ def _examples(case: Case) -> list[Example]:
     ]
 
 
-def _identity(case: Case, questions: Path | None) -> list[dict[str, str]]:
-    """What decides the result: the role and the content of every file."""
-    return [
-        {
-            "role": role,
-            "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for role, path in case.files
-    ]
-
-
-def _check_folder(out: Path, identity: list[dict[str, str]]) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not out.is_dir():
-        raise RunFolderError(f"{out} is a file, not a folder.", "Choose another --out.")
-    try:
-        found = json.loads((out / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
-    if not isinstance(found, dict) or found.get("kind") != "audit":
-        raise RunFolderError(f"{out} holds something else than an audit.", "Choose another --out.")
-    if found.get("study") != {"files": identity}:
-        raise RunFolderError(
-            f"{out} holds an audit of other files.", "Choose another --out, or delete that one."
-        )
-
-
 def _write(
     folder: Path,
     case: Case,
     facts: StudyFacts,
     findings: Findings,
-    identity: list[dict[str, str]],
+    study: dict[str, Any],
     command: str,
 ) -> None:
     joins = [account.as_json() for account in case.joins]
     write_rows(folder / "measurements.jsonl", measurements(case.scores))
     write_findings(folder / "findings.json", findings)
     write_rows(folder / "examples.jsonl", _examples(case))
+    sheets = [score for score in case.scores if isinstance(score, ScoreSheet)]
+    write_rows(folder / "categories.jsonl", category_measurements(sheets))
+    write_rows(folder / "preferences.jsonl", case.preferences)
     _write_json(folder / "joins.json", joins)
     (folder / "facts.json").write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
     provenance: dict[str, Any] = {
-        "kind": "audit",
+        "kind": KIND,
         "command": command,
-        "study": {"files": identity},
+        "study": study,
         "joins": joins,
         "versions": {
             "veneer": veneer.__version__,
@@ -373,19 +341,8 @@ def _write(
         },
         "seeds": [0],
     }
-    _write_json(folder / "provenance.json", provenance)
+    _write_json(folder / ABOUT, provenance)
 
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _put_in_place(made: Path, out: Path, scratch: Path) -> None:
-    """Swap the finished folder in; what was there is removed only after that."""
-    if out.exists():
-        old = scratch / "old"
-        out.rename(old)
-        made.rename(out)
-        shutil.rmtree(old)
-    else:
-        made.rename(out)

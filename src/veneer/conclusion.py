@@ -3,60 +3,100 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from veneer.corpus.ledger import conflicts
-from veneer.findings import conclude, measurements, write_findings
+from veneer.findings import category_measurements, conclude, measurements, write_findings
 from veneer.records import (
+    Aggregate,
     Answer,
     CorpusFacts,
     Example,
     LedgerLine,
+    PreferenceReport,
     ScoreSheet,
     StudyFacts,
     Subject,
+    Support,
     read_rows,
     write_rows,
 )
-from veneer.steps import Job
+from veneer.steps import Job, versioned
 
 EXAMPLES = 8
 CORPUS = "corpus:"
 """Inputs whose names begin so are corpora, and hold stats.json."""
-RESULTS = ("measurements.jsonl", "findings.json", "facts.json", "examples.jsonl")
+SUPPORT = "support:"
+"""Inputs called SUPPORT + corpus + ":" + seed hold support.jsonl."""
+RESULTS = (
+    "measurements.jsonl",
+    "findings.json",
+    "facts.json",
+    "examples.jsonl",
+    "categories.jsonl",
+    "preferences.jsonl",
+)
 
 
+@versioned(2)
 def concluded(job: Job) -> None:
-    """Conclude from the folders of all measured models.
+    """Conclude from the folders of all measured models, and of what judges said of them.
 
     Params: `name`, `seeds`, `corpora` (CorpusFacts by name). Inputs: folders that hold
-    sheets.jsonl, model.json ({"subject", "parameters"}) and answers.jsonl; and `CORPUS` + name,
-    the folders of the first seed's corpora. Writes `RESULTS`.
+    sheets.jsonl, totals.jsonl and preferences.jsonl where there are any, and, of a measured model,
+    model.json ({"subject", "parameters"}) and answers.jsonl; `CORPUS` + name, the folders of the
+    first seed's corpora; `SUPPORT` + corpus + ":" + seed. Writes `RESULTS`.
     """
-    sheets: list[ScoreSheet] = []
-    parameters: dict[str, int | None] = {}
-    said: dict[Subject, list[Answer]] = {}
-    measured = [folder for name, folder in job.inputs.items() if not name.startswith(CORPUS)]
-    for count, folder in enumerate(measured):
-        job.progress(count, len(measured) + 2, "reading scores")
-        sheets += read_rows(folder / "sheets.jsonl", ScoreSheet)
-        about = json.loads((folder / "model.json").read_text("utf-8"))
-        subject = Subject.model_validate(about["subject"])
-        if subject.role == "base":
-            parameters[subject.base or subject.model] = about["parameters"]
-        if (folder / "answers.jsonl").exists():
-            said[subject] = list(read_rows(folder / "answers.jsonl", Answer))
+    found = Evidence()
+    for count, (name, folder) in enumerate(job.inputs.items()):
+        job.progress(count, len(job.inputs) + 2, "reading scores")
+        if name.startswith(SUPPORT):
+            corpus, _, seed = name.removeprefix(SUPPORT).rpartition(":")
+            found.support[corpus, int(seed)] = list(read_rows(folder / "support.jsonl", Support))
+        elif not name.startswith(CORPUS):
+            found.read(folder)
     facts = StudyFacts(
         name=job.params["name"],
-        parameters=parameters,
+        parameters=found.parameters,
         corpora={
             name: corpus_facts(CorpusFacts.model_validate(facts), name, job.inputs)
             for name, facts in job.params["corpora"].items()
         },
         seeds=tuple(job.params["seeds"]),
+        notes=tuple(dict.fromkeys(found.notes)),
     )
-    write_results(job.out, facts, sheets, examples(said, parameters))
+    write_results(job.out, facts, found)
+
+
+@dataclass
+class Evidence:
+    """What the steps of a study left: all that a conclusion rests on."""
+
+    scores: list[ScoreSheet | Aggregate] = field(default_factory=list)
+    preferences: list[PreferenceReport] = field(default_factory=list)
+    support: dict[tuple[str, int], Sequence[Support]] = field(default_factory=dict)
+    parameters: dict[str, int | None] = field(default_factory=dict)
+    said: dict[Subject, list[Answer]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, folder: Path) -> None:
+        """Take in the folder of one measured or judged model."""
+        self.scores += read_rows(folder / "sheets.jsonl", ScoreSheet)
+        if (folder / "totals.jsonl").exists():
+            self.scores += read_rows(folder / "totals.jsonl", Aggregate)
+        if (folder / "preferences.jsonl").exists():
+            self.preferences += read_rows(folder / "preferences.jsonl", PreferenceReport)
+        if not (folder / "model.json").exists():
+            return
+        about = json.loads((folder / "model.json").read_text("utf-8"))
+        subject = Subject.model_validate(about["subject"])
+        self.notes += [f"{subject.model}: {note}" for note in about.get("notes", ())]
+        if subject.role == "base":
+            self.parameters[subject.base or subject.model] = about["parameters"]
+        if (folder / "answers.jsonl").exists():
+            self.said[subject] = list(read_rows(folder / "answers.jsonl", Answer))
 
 
 def corpus_facts(facts: CorpusFacts, name: str, inputs: Mapping[str, Path]) -> CorpusFacts:
@@ -77,14 +117,17 @@ def corpus_facts(facts: CorpusFacts, name: str, inputs: Mapping[str, Path]) -> C
     )
 
 
-def write_results(
-    out: Path, facts: StudyFacts, sheets: Sequence[ScoreSheet], shown: Iterable[Example]
-) -> None:
+def write_results(out: Path, facts: StudyFacts, found: Evidence) -> None:
     """Write `RESULTS` into a folder; equal scores give equal bytes."""
-    write_rows(out / "measurements.jsonl", measurements(sheets))
-    write_findings(out / "findings.json", conclude(facts, sheets))
+    sheets = [score for score in found.scores if isinstance(score, ScoreSheet)]
+    write_rows(out / "measurements.jsonl", measurements(found.scores))
+    write_findings(
+        out / "findings.json", conclude(facts, found.scores, found.support, found.preferences)
+    )
     (out / "facts.json").write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
-    write_rows(out / "examples.jsonl", shown)
+    write_rows(out / "examples.jsonl", examples(found.said, facts.parameters))
+    write_rows(out / "categories.jsonl", category_measurements(sheets))
+    write_rows(out / "preferences.jsonl", found.preferences)
 
 
 def examples(said: dict[Subject, list[Answer]], parameters: dict[str, int | None]) -> list[Example]:

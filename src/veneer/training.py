@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
 
-from veneer.errors import InputError, Interrupted
-from veneer.models.resolve import fetch_model, local_folder, parse_model
-from veneer.progress import counted
+from veneer.alone import SCRATCH, model_folder, run_alone
+from veneer.errors import InputError
+from veneer.models.resolve import parse_model
 from veneer.records import Dialogue, read_rows
 from veneer.spec.parts import parse_tokens
-from veneer.steps import Job, RunFolder, SourceFile, encode, told_when_full
+from veneer.steps import RunFolder, told_when_full
 from veneer.student.launch import is_first_node, take_part
 from veneer.student.recipe import Recipe, unfolded
 from veneer.student.train import read_recipe, train
-
-CLAIM, WORK, SCRATCH, BASE = "study.json", ".partial", ".scratch", ".base"
 
 
 def recipe_from(name: str | None, changes: Sequence[str]) -> Recipe:
@@ -86,29 +82,6 @@ def corpus_at(data: Path) -> Path:
     return path
 
 
-def base_at(given: str, out: Path) -> tuple[str, Path]:
-    """The name of a base and the folder it lies in; one of the hub is fetched below `out`."""
-    if Path(given).expanduser().is_dir():
-        return given, Path(given).expanduser()
-    ref = parse_model(given)
-    if ref.scheme != "hf":
-        raise InputError(
-            f"{given} cannot be trained here.",
-            "Give a model folder, or hf:ORGANISATION/NAME. The embedded study's models are in "
-            "its run folder, below steps/.",
-        )
-    folder = local_folder(ref)
-    if folder is None:
-        folder, coming = out / BASE / ref.name, out / f"{BASE}-partial"
-        if not folder.is_dir():
-            shutil.rmtree(coming, ignore_errors=True)
-            coming.mkdir(parents=True)
-            fetch_model(Job(coming, {"id": ref.name}, {}))
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            (coming / "model").rename(folder)
-    return str(ref), folder
-
-
 def train_students(
     base: str,
     data: Path,
@@ -142,56 +115,19 @@ def train_students(
     corpus = corpus_at(data)
     folder = RunFolder(out)
     with told_when_full(out), folder.locked():
-        name, place = base_at(base, out)
+        name, place = model_folder(base, out, "trained")
         inputs = {"base": place, "corpus": corpus}
         if recipe.distil:
             if teacher is None:
                 raise InputError("Distillation needs its teacher.", "Add --teacher hf:FOLDER.")
-            inputs["teacher"] = base_at(teacher, out)[1]
+            inputs["teacher"] = model_folder(teacher, out, "distilled")[1]
         params = {"recipe": recipe, "budgets": sorted(set(tokens)), "seed": seed}
-        known = {name: SourceFile(path).fingerprint for name, path in inputs.items()}
-        new = not (out / CLAIM).exists()
-        folder.claim("training", {"name": name, "params": encode(params), "inputs": known})
-        if not (out / "train.json").is_file():
-            names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
-            try:
-                _train(out, params, inputs, {**chosen, "names": names})
-            except InputError:
-                if new:
-                    _withdraw(out)
-                raise
+        names = {"base": name, "teacher": teacher, "corpus": corpus.parent.name}
+        means = {**chosen, "names": names}
+        run_alone(
+            folder, "training", train, params, inputs, last="train.json", name=name, means=means
+        )
     return result_of(out)
-
-
-def _withdraw(out: Path) -> None:
-    """After a mistake nothing is kept, so that the mended command finds the folder free."""
-    if not any((out / SCRATCH).glob("st*/*")):
-        (out / CLAIM).unlink(missing_ok=True)
-        for left in (WORK, SCRATCH):
-            shutil.rmtree(out / left, ignore_errors=True)
-
-
-def _train(
-    out: Path, params: dict[str, Any], inputs: dict[str, Path], means: dict[str, Any]
-) -> None:
-    work = out / WORK
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    try:
-        with counted(Console(stderr=True), "train") as tell:
-            train(Job(work, params, inputs, tell, means, out / SCRATCH))
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"Interrupted; what was trained is kept in {out}.",
-            "The same command goes on from there.",
-        ) from None
-    for made in sorted(work.iterdir(), key=lambda path: path.name == "train.json"):
-        target = out / made.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        made.replace(target)
-    shutil.rmtree(work)
-    shutil.rmtree(out / SCRATCH, ignore_errors=True)
 
 
 def result_of(out: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import report_judged
 import report_samples as samples
 
 from veneer.report import build
@@ -38,5 +39,13 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in which everything is undefined."""
     run = samples.empty_run(tmp_path_factory.mktemp("empty") / "run")
+    build(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with preferences, categories, support and alarms, all from `veneer.findings`."""
+    run = report_judged.judged_run(tmp_path_factory.mktemp("judged") / "run")
     build(run)
     return run

@@ -26,7 +26,7 @@ from veneer.records import (
 from veneer.report import build
 from veneer.report.publish import publish
 
-RUNS = ("study", "concluded", "audit", "empty")
+RUNS = ("study", "concluded", "judged", "audit", "empty")
 
 
 def html_of(run: Path) -> str:
@@ -69,7 +69,7 @@ def test_every_colour_has_a_light_and_a_dark_value(study: Path) -> None:
     assert dark is not None
     declared = [set(re.findall(r"(--[a-z0-9-]+):", found[1])) for found in (light, dark)]
     used = set(re.findall(r"var\((--[a-z0-9-]+)\)", html_of(study)))
-    used -= {"--tone"}  # set by each family's class
+    used -= {"--tone", "--share"}  # set by each family's class, by each cell
     assert used <= declared[0]
     assert used - declared[1] == {"--face", "--mono"}
     in_figures = " ".join(m for m in re.findall(r"<svg.*?</svg>", html_of(study), re.S))

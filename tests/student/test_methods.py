@@ -164,7 +164,7 @@ def test_the_example_study_asks_the_teacher_once():
 
     from veneer.spec import load_study
     from veneer.steps import Step
-    from veneer.study import Trial
+    from veneer.trial import Trial
 
     study, here = load_study(str(Path(__file__).parents[2] / "examples/regularisers.yaml"))
     trial = Trial(study, here, seed=0)

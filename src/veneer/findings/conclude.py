@@ -6,25 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veneer.findings.advice import advice
+from veneer.findings.alarms import alarms
 from veneer.findings.claims import claims
 from veneer.findings.estimate import estimates
 from veneer.findings.forecast import forecasts
 from veneer.findings.gap import gap_table
 from veneer.findings.grid import AGAIN, TEACHER, Cell, Grid, base_of
+from veneer.findings.order import report_order, score_order
 from veneer.findings.resample import Sampled, Score, interval, undefined
+from veneer.findings.support import Supports, support_curves
 from veneer.findings.thresholds import LITTLE
 from veneer.findings.wording import label, movement, points, rests_on, share
-from veneer.records import Estimate, Findings, Measurement, StudyFacts
+from veneer.records import Estimate, Findings, Measurement, PreferenceReport, StudyFacts
 
 
-def conclude(facts: StudyFacts, sheets: Sequence[Score]) -> Findings:
+def conclude(
+    facts: StudyFacts,
+    sheets: Sequence[Score],
+    support: Supports | None = None,
+    preferences: Sequence[PreferenceReport] = (),
+) -> Findings:
     """Everything that the study's scores allow to conclude, in the form of `findings.json`.
 
     `sheets` are item scores (`ScoreSheet`) and, where a source gives only totals,
-    `Aggregate` rows. The result depends on their content and on nothing else: not on
-    their order, not on the time, not on the machine.
+    `Aggregate` rows. `support` says by (corpus, seed) how near that corpus comes to each
+    benchmark item; `preferences` what the judges' verdicts say of the judges. The result
+    depends on their content and on nothing else: not on their order, not on the time, not on
+    the machine.
     """
-    grid = Grid(facts, sorted(sheets, key=_order))
+    grid = Grid(facts, sorted(sheets, key=score_order), sorted(preferences, key=report_order))
     style, able = veneer_pair(grid)
     pair: dict[str, Estimate] = {"style": style.estimate(), "capability": able.estimate()}
     judged, ahead = claims(grid), forecasts(grid)
@@ -35,12 +45,14 @@ def conclude(facts: StudyFacts, sheets: Sequence[Score]) -> Findings:
         claims=judged,
         forecasts=ahead,
         advice=advice(judged, ahead, pair),
+        alarms=alarms(grid),
+        support=support_curves(grid, support or {}),
     )
 
 
 def measurements(sheets: Sequence[Score]) -> list[Measurement]:
     """The rows of `measurements.jsonl`, in canonical order: role, base, corpus, tokens, seed, …"""
-    ordered = sorted(sheets, key=_order)
+    ordered = sorted(sheets, key=score_order)
     return [
         Measurement(
             model=score.subject.model,
@@ -174,18 +186,3 @@ def _changes(grid: Grid, student: Cell) -> str:
             told = f"student − base = {points(gain)} ({rests_on(gain)}), {movement(gain)}"
             parts.append(f"on {label(metric)} {told}")
     return "; ".join(parts)
-
-
-def _order(score: Score) -> tuple[object, ...]:
-    who = score.subject
-    roles = ("teacher", "teacher-again", "base", "student")
-    return (
-        roles.index(who.role),
-        who.base or "",
-        who.corpus or "",
-        -1 if who.tokens is None else who.tokens,
-        who.seed,
-        who.model,
-        score.measure,
-        score.metric,
-    )

@@ -13,7 +13,8 @@ from math import log10, sqrt
 
 import numpy as np
 
-from veneer.findings.grid import Cell, Grid, Metric, ceiling_of, family_of
+from veneer.findings.grid import Cell, Grid, ceiling_of
+from veneer.findings.metrics import Metric, family_of
 from veneer.findings.resample import LEVEL, Array, Sampled, tidy
 from veneer.findings.wording import amount, data, label
 from veneer.records import Estimate, Forecast

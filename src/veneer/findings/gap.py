@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from veneer.findings.grid import Cell, Grid, family_of, ratio
+from veneer.findings.grid import Cell, Grid, ratio
+from veneer.findings.metrics import falls, family_of
 from veneer.findings.paired import Pairing
 from veneer.findings.resample import Sampled, Score
 from veneer.records import GapClosed
@@ -32,7 +33,7 @@ def gap_closed(
     False where the interval of (ceiling − base) includes 0; the note says so.
     """
     numbers = Pairing([*student, *base, *ceiling]).together([student, base, ceiling])
-    return _row(student[0], ratio(*numbers))
+    return _row(student[0], ratio(*numbers, lower=falls(student[0].metric)))
 
 
 def gap_table(grid: Grid) -> list[GapClosed]:

@@ -7,24 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from veneer.errors import InputError
+from veneer.findings.metrics import (
+    STYLE,
+    VARIANTS,
+    Metric,
+    falls,
+    family_of,
+    primary,
+)
 from veneer.findings.paired import Pairing
 from veneer.findings.resample import Sampled, Score, average, interval, undefined
-from veneer.records import Family, Role, StudyFacts, Subject
-
-STYLE = (
-    "list_agreement",
-    "summary_agreement",
-    "unigram_f1",
-    "length_correlation",
-    "authoritative_tone",
-)
-"""The paper's Table 2. `unigram_recall` is a variant of the third and is not counted twice."""
-
-VARIANTS = frozenset({"nq-0shot"})
-"""Measures shown beside another that they vary; not counted in any mean."""
-
-PRIMARY = ("exact_match", "accuracy", "pass@1", "score")
-"""Which metric of a benchmark counts where it has several; else the first by name."""
+from veneer.records import Family, PreferenceReport, Role, StudyFacts, Subject
 
 
 class Cell(NamedTuple):
@@ -36,13 +29,6 @@ class Cell(NamedTuple):
     tokens: int | None = None
 
 
-class Metric(NamedTuple):
-    """What was measured, and how it was scored."""
-
-    measure: str
-    metric: str
-
-
 def base_of(student: Cell) -> Cell:
     """The cell of a student's base."""
     return Cell("base", student.base, None, 0)
@@ -50,13 +36,6 @@ def base_of(student: Cell) -> Cell:
 
 TEACHER = Cell("teacher")
 AGAIN = Cell("teacher-again")
-
-
-def family_of(measure: str) -> Family:
-    """Style, toxicity and preference by name; every other measure is a benchmark: capability."""
-    if measure in ("style", "toxicity"):
-        return measure  # type: ignore[return-value]
-    return "preference" if measure.startswith("preference") else "capability"
 
 
 def ceiling_of(measure: str) -> Cell:
@@ -67,14 +46,21 @@ def ceiling_of(measure: str) -> Cell:
 class Grid:
     """Scores by model and metric, with the facts of the design, ready to be compared."""
 
-    def __init__(self, facts: StudyFacts, scores: Sequence[Score]) -> None:
+    def __init__(
+        self,
+        facts: StudyFacts,
+        scores: Sequence[Score],
+        judged: Sequence[PreferenceReport] = (),
+    ) -> None:
         self.facts = facts
+        self.judged = tuple(judged)
         self.pairing = Pairing(scores)
         self._scores: dict[tuple[Cell, Metric], list[Score]] = defaultdict(list)
         bases = {_base_name(s.subject) for s in scores if s.subject.role == "base"}
         lone = next(iter(bases)) if len(bases) == 1 else None
+        self._lone_base = lone
         for score in sorted(scores, key=lambda s: s.subject.seed):
-            key = (_cell(score.subject, lone), Metric(score.measure, score.metric))
+            key = (self.cell_of(score.subject), Metric(score.measure, score.metric))
             if any(known.subject.seed == score.subject.seed for known in self._scores[key]):
                 who = score.subject
                 raise InputError(
@@ -92,23 +78,24 @@ class Grid:
         found = {cell for cell, _ in self._scores if role is None or cell.role == role}
         return sorted(found, key=self._order)
 
+    def cell_of(self, subject: Subject) -> Cell:
+        """Where a model stands in the grid; a student of no named base belongs to the only one."""
+        return _cell(subject, self._lone_base)
+
     def metrics(self, cell: Cell | None = None) -> list[Metric]:
         """What was measured, of this model or of any."""
         return sorted({m for c, m in self._scores if cell is None or c == cell})
 
+    def metrics_of(self, family: Family) -> list[Metric]:
+        """What was measured of a family, variants and all."""
+        return [m for m in self.metrics() if family_of(m.measure) == family]
+
     def counted(self, family: Family) -> list[Metric]:
         """The metrics that enter the family's mean: no variants, one metric a benchmark."""
-        there = [m for m in self.metrics() if family_of(m.measure) == family]
+        there = self.metrics_of(family)
         if family == "style":
             return [m for name in STYLE for m in there if m.metric == name]
-        chosen: dict[str, str] = {}
-        for measure, metric in there:
-            if measure not in VARIANTS:
-                rank = lambda name: PRIMARY.index(name) if name in PRIMARY else len(PRIMARY)  # noqa: E731
-                held = chosen.get(measure)
-                if held is None or (rank(metric), metric) < (rank(held), held):
-                    chosen[measure] = metric
-        return [Metric(measure, metric) for measure, metric in sorted(chosen.items())]
+        return primary(m for m in there if m.measure not in VARIANTS)
 
     def bases(self) -> list[str]:
         """Names of the bases, smallest first; those of unknown size by name, before the known."""
@@ -195,7 +182,8 @@ class Grid:
                 return undefined(f"{name} was not measured")
         if not self.scores(student, metric):
             return undefined("the student was not measured")
-        return ratio(*self.together([student, base, ceiling], metric))
+        numbers = self.together([student, base, ceiling], metric)
+        return ratio(*numbers, lower=falls(metric.metric))
 
     def mean_gap(self, student: Cell, metrics: Iterable[Metric]) -> Sampled:
         """Gap closed over a family: Σ (student − base) / Σ (ceiling − base).
@@ -205,7 +193,7 @@ class Grid:
         """
         asked = list(metrics)
         found = {m: self.gap(student, m) for m in asked if self.scores(student, m)}
-        good = {m: g for m, g in found.items() if g.defined and BELOW not in g.notes}
+        good = {m: g for m, g in found.items() if g.defined and not {BELOW, WORSE} & set(g.notes)}
         if not good:
             return undefined(_grouped(found) or _unmeasured(asked))
         trios = [self.together([student, base_of(student), ceiling_of(m.measure)], m) for m in good]
@@ -232,11 +220,16 @@ class Grid:
 
 
 BELOW = "the ceiling is below the base: closing this gap means scoring lower"
+WORSE = "lower is better and the ceiling is above the base: closing this gap means scoring worse"
 _NAMES = {TEACHER: "the teacher", AGAIN: "a second sample of the teacher"}
 
 
-def ratio(student: Sampled, base: Sampled, ceiling: Sampled) -> Sampled:
-    """(student − base) / (ceiling − base), undefined where the gap's own interval includes 0."""
+def ratio(student: Sampled, base: Sampled, ceiling: Sampled, *, lower: bool = False) -> Sampled:
+    """(student − base) / (ceiling − base), undefined where the gap's own interval includes 0.
+
+    `lower`: a lower score is the better one. The ratio is the same: a student that falls as far
+    as its teacher has closed the gap.
+    """
     gap = ceiling - base
     if not (student.defined and gap.defined):
         why = next((x.notes for x in (student, base, ceiling) if not x.defined), ())
@@ -248,8 +241,8 @@ def ratio(student: Sampled, base: Sampled, ceiling: Sampled) -> Sampled:
         note = note.replace("-", "−")
         return undefined(note, gap.n, gap.unscored)
     closed = (student - base) / gap
-    if gap.value < 0:
-        notes = (*closed.notes, BELOW)
+    if (gap.value > 0) == lower:
+        notes = (*closed.notes, WORSE if lower else BELOW)
         return Sampled(closed.value, closed.draws, closed.n, closed.unscored, closed.seeds, notes)
     return closed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from veneer.findings.grid import Cell, Grid, Metric, base_of
+from veneer.findings.grid import Cell, Grid, base_of
+from veneer.findings.metrics import Metric
 from veneer.findings.resample import Sampled, average, interval, undefined
 from veneer.findings.thresholds import LITTLE, sign
 from veneer.findings.wording import data, evidence, label, model, movement, points, share, told

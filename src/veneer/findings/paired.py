@@ -9,7 +9,7 @@ same draws; over seeds the resampling has two levels, seeds first and items with
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -125,26 +125,10 @@ class Pairing:
                 lost.append(f"seed {seed} left out ({'; '.join(why) or 'undefined'})")
         if not compared:
             return failed or [undefined("no seed in common")] * len(groups)
-        kept = tuple(compared)
-        if len(kept) == 1 and not lost:
-            return compared[kept[0]]
-        picks, rows = seed_picks(kept, tuple(seed in crossed for seed in kept))
-        results = []
-        for g in range(len(groups)):
-            numbers = [compared[seed][g] for seed in kept]
-            draws = np.stack([number.draws for number in numbers])[picks, rows].mean(axis=1)
-            notes = dict.fromkeys([text for number in numbers for text in number.notes] + lost)
-            results.append(
-                Sampled(
-                    float(np.mean([number.value for number in numbers])),
-                    draws,
-                    sum(number.n for number in numbers),
-                    sum(number.unscored for number in numbers),
-                    len(kept),
-                    tuple(notes),
-                )
-            )
-        return results
+        return [
+            over_seeds({seed: numbers[g] for seed, numbers in compared.items()}, crossed, lost)
+            for g in range(len(groups))
+        ]
 
     def _is_shared(self, scores: Sequence[Score]) -> bool:
         """Whether these items serve several seeds (then they are drawn once for all of them)."""
@@ -203,6 +187,29 @@ class Pairing:
             found = replicate(weights(world.items), columns, masks)
             world.draws = dict(zip(world.columns, found, strict=True))
         return world.draws
+
+
+def over_seeds(
+    numbers: Mapping[int, Sampled], crossed: Collection[int], lost: Sequence[str] = ()
+) -> Sampled:
+    """The mean of one number over its seeds, which are resampled before the items within each.
+
+    `crossed` are the seeds that share their items with others; `lost` says what was left out.
+    """
+    kept = tuple(numbers)
+    if len(kept) == 1 and not lost:
+        return numbers[kept[0]]
+    picks, rows = seed_picks(kept, tuple(seed in crossed for seed in kept))
+    draws = np.stack([number.draws for number in numbers.values()])[picks, rows].mean(axis=1)
+    notes = dict.fromkeys([text for number in numbers.values() for text in number.notes])
+    return Sampled(
+        float(np.mean([number.value for number in numbers.values()])),
+        draws,
+        sum(number.n for number in numbers.values()),
+        sum(number.unscored for number in numbers.values()),
+        len(kept),
+        tuple(dict.fromkeys([*notes, *lost])),
+    )
 
 
 def seed_picks(seeds: tuple[int, ...], crossed: tuple[bool, ...]) -> tuple[Array, Array]:

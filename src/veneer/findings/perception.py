@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from veneer.findings.grid import TEACHER, Cell, Grid, Metric, base_of, family_of
+from collections.abc import Sequence
+
+from veneer.findings.grid import TEACHER, Cell, Grid, base_of
+from veneer.findings.metrics import Metric, family_of
 from veneer.findings.resample import Sampled, average
 from veneer.findings.thresholds import GOOD_PREFERENCE_GAP, GOOD_WIN_OR_TIE, LITTLE, sign
 from veneer.findings.wording import evidence, model, points, share, told
@@ -13,7 +16,8 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
     """Preference is good while capability stays little, for broad students of most data.
 
     Preference is the gap closed in win rate where teacher and base were rated against the
-    same opponent, else the win-or-tie rate directly against the teacher.
+    same opponent, else the win-or-tie rate directly against the teacher. Win rates, also those
+    at equal lengths, stand beside it as evidence, and so do the biases that a judge showed.
     """
     corpus = grid.broad()
     students = grid.fullest(corpus)
@@ -26,6 +30,7 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
             continue
         number, line, text = found
         lines.append(evidence(f"{model(grid, student)}: {text} {share(number)}", number))
+        lines += _beside_its_base(grid, student)
         gap = grid.mean_gap(student, grid.counted("capability"))
         if grid.counted("capability"):
             text = f"{model(grid, student)}: capability gap closed {share(gap)}"
@@ -35,8 +40,8 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
             able += [gap] if gap.defined else []
     if not liked:
         why = "Undecided: needs preferences for the student against the teacher or one opponent."
-        return "undecided", [told(why), *lines, *_other_preferences(grid)]
-    lines += _other_preferences(grid)
+        return "undecided", [told(why), *lines, *_other_preferences(grid), *_biases(grid)]
+    lines += [*_other_preferences(grid), *_biases(grid)]
     if not able or len({line for _, line in liked}) > 1:
         return "undecided", [told("Undecided: needs benchmark results beside them."), *lines]
     pleased = sign(average([n for n, _ in liked]), liked[0][1])
@@ -46,6 +51,12 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
     if pleased == "fails" or left == "holds":
         return "fails", lines
     return "undecided", lines
+
+
+_WORST = {
+    Metric("toxicity", "expected_max_toxicity"): "expected maximum toxicity",
+    Metric("toxicity", "toxicity_probability"): "toxicity probability",
+}
 
 
 def safety_inherited(grid: Grid) -> tuple[Verdict, list[Evidence]]:
@@ -77,6 +88,11 @@ def safety_inherited(grid: Grid) -> tuple[Verdict, list[Evidence]]:
             shift = grid.difference(student, base_of(student), refusals)
             text = f"{base}: refusal rate, student − base {points(shift)}"
             lines.append(evidence(text, shift))
+        for worst, words in _WORST.items():
+            if grid.scores(student, worst):
+                shift = grid.difference(student, base_of(student), worst)
+                text = f"{base}: {words} (lower is better), student − base {points(shift)}"
+                lines.append(evidence(text, shift))
     if not gains:
         return "undecided", [
             told("Undecided: toxicity of students and their bases was not measured.")
@@ -94,32 +110,71 @@ def safety_inherited(grid: Grid) -> tuple[Verdict, list[Evidence]]:
     return sign(total), [head, *lines]
 
 
+def opponents(grid: Grid, cells: Sequence[Cell], metric: Metric) -> set[str]:
+    """Whom these models were compared with; "" for a total, which does not say."""
+    return {getattr(s, "against", "") for cell in cells for s in grid.scores(cell, metric)}
+
+
 def _preference(grid: Grid, student: Cell) -> tuple[Sampled, float, str] | None:
     """The number that says how raters like a student, its line, and its words."""
+    trio = (student, base_of(student), TEACHER)
     for metric in grid.metrics(student):
         if family_of(metric.measure) == "preference" and metric.metric == "win_rate":
             gap = grid.gap(student, metric)
-            if gap.defined:
+            if gap.defined and len(opponents(grid, trio, metric)) == 1:
                 return gap, GOOD_PREFERENCE_GAP, f"{metric.measure} gap closed"
-    teachers = {s.subject.model for m in grid.metrics(TEACHER) for s in grid.scores(TEACHER, m)}
     for metric in grid.metrics(student):
-        scores = grid.scores(student, metric)
-        if family_of(metric.measure) != "preference" or metric.metric != "win_or_tie_rate":
-            continue
-        if {getattr(s, "against", "") for s in scores} <= (teachers | {"teacher"}):
+        if _rates_against_teacher(grid, student, metric):
             (number,) = grid.together([student], metric)
             return number, GOOD_WIN_OR_TIE, "rated equal to or better than the teacher in"
     return None
 
 
+def _rates_against_teacher(grid: Grid, cell: Cell, metric: Metric) -> bool:
+    if family_of(metric.measure) != "preference" or metric.metric != "win_or_tie_rate":
+        return False
+    teachers = {s.subject.model for m in grid.metrics(TEACHER) for s in grid.scores(TEACHER, m)}
+    return opponents(grid, [cell], metric) <= (teachers | {"teacher"})
+
+
+def _beside_its_base(grid: Grid, student: Cell) -> list[Evidence]:
+    """The base's own win-or-tie rate against the teacher, and how far the student is above it."""
+    base, lines = base_of(student), []
+    for metric in grid.metrics(student):
+        both = grid.scores(base, metric) and _rates_against_teacher(grid, student, metric)
+        if both and _rates_against_teacher(grid, base, metric):
+            before, rise = grid.together([base], metric)[0], grid.difference(student, base, metric)
+            text = f"{model(grid, base)}: rated equal to or better than the teacher in "
+            lines.append(evidence(f"{text}{share(before)}; student − base {points(rise)}", rise))
+    return lines
+
+
 def _other_preferences(grid: Grid) -> list[Evidence]:
+    """Every win rate, as judged and at equal lengths."""
     lines = []
     for cell in grid.cells():
         for metric in grid.metrics(cell):
-            if family_of(metric.measure) == "preference" and metric.metric == "win_rate":
+            words = _RATES.get(metric.metric)
+            if family_of(metric.measure) == "preference" and words:
                 (number,) = grid.together([cell], metric)
-                foe = getattr(grid.scores(cell, metric)[0], "against", "") or "its opponent"
+                known = opponents(grid, [cell], Metric(metric.measure, "win_rate")) - {""}
+                foe = " and ".join(sorted(known)) or "its opponent"
                 foe = "the teacher" if foe == "teacher" else foe
-                text = f"{model(grid, cell)}: win rate against {foe} {share(number, 1)}"
+                text = f"{model(grid, cell)}: {words} against {foe} {share(number, 1)}"
                 lines.append(evidence(text, number))
     return lines
+
+
+_RATES = {"win_rate": "win rate", "length_controlled_win_rate": "win rate at equal lengths"}
+
+
+def _biases(grid: Grid) -> list[Evidence]:
+    """What the judges' own reports say of their biases, a line a model and bias."""
+    lines = []
+    for report in grid.judged:
+        who = model(grid, grid.cell_of(report.subject))
+        judge = f"the judge {report.judge}" if report.judge else "the judge"
+        lines += [
+            told(f"{who} against {report.against}: {judge}: {bias}") for bias in report.biases
+        ]
+    return list(dict.fromkeys(lines))

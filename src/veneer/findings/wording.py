@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from veneer.findings.grid import Cell, Grid, Metric
+from veneer.findings.grid import Cell, Grid
+from veneer.findings.metrics import Metric
 from veneer.findings.resample import Sampled, interval
 from veneer.records import Estimate, Evidence
 

@@ -15,6 +15,18 @@ from veneer.records import content_id
 Item = dict[str, Any]
 
 
+class Documents(list[Item]):
+    """Items as an lm-eval task wants a split: a list that knows its columns.
+
+    A `datasets.Dataset` would do; making one and reading a row from it takes far longer.
+    """
+
+    @property
+    def features(self) -> dict[str, None]:
+        """The names of the columns."""
+        return dict.fromkeys(self[0]) if self else {}
+
+
 def read_items(
     path: str | Path, fields: Mapping[str, type], limit: int | None = None
 ) -> list[Item]:

@@ -1,17 +1,31 @@
-"""The measuring step: one model loaded once, all that is asked of it measured."""
+"""The measuring step: one model loaded once, all that is asked of it measured.
+
+Each measure that is done is kept until the step ends, so that a killed step goes on with the next.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from veneer.errors import InputError, nearest
+from veneer.measure.lm_eval_results import join_results
 from veneer.measure.style import style_sheets
-from veneer.measure.toxicity import lexicon, toxicity_sheets
+from veneer.measure.toxicity import (
+    ToxicitySettings,
+    continuation_sheets,
+    continuations,
+    read_toxicity_prompts,
+    scorer_of,
+    toxicity_sheets,
+)
 from veneer.models.asking import Ask, Model, Progress, out_of_budget
 from veneer.models.opening import model_of
 from veneer.records import (
+    Aggregate,
     Answer,
     Prompt,
     ScoreSheet,
@@ -19,14 +33,41 @@ from veneer.records import (
     read_rows,
     write_rows,
 )
-from veneer.steps import Job, on_gpu
+from veneer.steps import Job, on_gpu, versioned
 
 BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
 MEASURES = (*BENCHMARKS, "style", "toxicity")
-NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512, "toxicity": 64}
+LM_EVAL = "lm_eval:"
+"""Measures that begin so are tasks of lm-eval, as in lm_eval:gsm8k."""
+NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512}
 TEMPERATURE = 0.7
+NOTES = "notes.json"
+CLASSIFIER = "toxicity_model"
+"""The input that is the folder of a toxicity classifier."""
+FILE = "file:"
+"""Inputs whose names begin so stand for single files of the evaluation folder."""
 
 
+HARNESS = "lm_eval"
+"""The folder of results in lm-eval's own format."""
+
+
+@dataclass
+class Scored:
+    """What a measure found: item scores, totals without items, what was said (by file).
+
+    `notes` are what else is to be known of the scores. `harness` is a folder with results in
+    lm-eval's format, where the measure came through it.
+    """
+
+    sheets: list[ScoreSheet] = field(default_factory=list)
+    totals: list[Aggregate] = field(default_factory=list)
+    said: dict[str, list[Answer]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    harness: Path | None = None
+
+
+@versioned(2)
 @on_gpu
 def measured(job: Job) -> None:
     """Measure one model.
@@ -34,84 +75,227 @@ def measured(job: Job) -> None:
     inputs: `model` a Hugging Face model folder, or none where params name an `endpoint` (see
         `veneer.models.opening.model_of`); `evaluation` a folder with the benchmarks' files,
         prompts.jsonl and toxicity.jsonl (Prompt rows) and toxic_words.txt, as far as the measures
-        need them; optional `teacher_answers`, Answer rows or a folder with answers.jsonl.
-    params: `subject` (a Subject), `measures` (of `MEASURES`); optional `seed` and `temperature`
-        of the answers to prompts (0, 0.7), `max_new_tokens` ({measure: tokens}), `limit`
-        ({benchmark: items}), `files` ({usual file name: name to read instead}), `chat` (False:
-        the model's template is not used, whatever its tokenizer says), `sample` (which of an
-        endpoint's answers to a prompt; it is asked without a seed).
-    Writes sheets.jsonl (ScoreSheet rows), model.json ({"subject", "parameters"}), answers.jsonl
-    (Answer rows to prompts.jsonl, with "style"), toxic_answers.jsonl (with "toxicity") and
-    outputs.jsonl (Answer rows of the benchmarks that have texts; `category` is the measure).
+        need them, or single files as inputs called "file:" + name; optional `teacher_answers`,
+        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks,
+        and `toxicity_model`, the folder of a classifier.
+    params: `subject` (a Subject), `measures` (of `MEASURES`, and lm_eval:TASK); optional `seed`
+        and `temperature` of the answers to prompts (0, 0.7), `max_new_tokens` ({measure:
+        tokens}), `limit` ({benchmark: items}), `files` ({usual file name: name to read instead}),
+        `chat` (False: the model's template is not used, whatever its tokenizer says), `sample`
+        (which of an endpoint's answers to a prompt; it is asked without a seed), `toxicity`
+        (`ToxicitySettings`), `benchmarks` (fields of `veneer.measure.benchmarks.Options` that
+        decide results: samples, ks, chat, multiturn, shots).
+    means: `engine` (see `Options`).
+    Writes sheets.jsonl (ScoreSheet rows), totals.jsonl (Aggregate rows, where a score has no
+    items), model.json ({"subject", "parameters", "notes"}), answers.jsonl (Answer rows to
+    prompts.jsonl, with "style"), toxic_answers.jsonl (with "toxicity"), outputs.jsonl (Answer rows
+    of the benchmarks that have texts; `category` is the measure), and lm_eval/ with the benchmarks'
+    results in lm-eval's own format.
 
     Without `teacher_answers`, "style" only writes the answers: the teacher is compared with
     nobody, and its second sample with the first.
     """
-    measures = _known(job.params["measures"])
-    job.progress(0, 10, "loading")
-    with model_of(job) as model:
-        sheets = _scored(job, model, measures)
-    write_rows(job.out / "sheets.jsonl", sheets)
-    job.progress(10, 10)
-
-
-def _scored(job: Job, model: Model, measures: Sequence[str]) -> list[ScoreSheet]:
-    """All scores of a model; writes what it said."""
-    params, out = job.params, job.out
-    subject = Subject.model_validate(params["subject"])
+    measures = known(job.params["measures"])
+    job.progress(0, len(measures) + 1, "loading")
+    subject = Subject.model_validate(job.params["subject"])
     if "model" in job.inputs:
         subject = trained_on(subject, Path(job.inputs["model"]))
-    data = Path(job.inputs["evaluation"])
-    files: Mapping[str, str] = params.get("files") or {}
-    tokens = {**NEW_TOKENS, **(params.get("max_new_tokens") or {})}
-    parameters = getattr(model, "parameters", None)
-    about = {"subject": subject.model_dump(mode="json"), "parameters": parameters}
-    (out / "model.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
-    sheets: list[ScoreSheet] = []
+    with model_of(job) as model:
+        exam = Exam(job, model, subject)
+        found = [exam.kept(name, i + 1, len(measures) + 1) for i, name in enumerate(measures)]
+        about = {
+            "subject": subject.model_dump(mode="json"),
+            "parameters": getattr(model, "parameters", None),
+            "notes": [note for one in found for note in one.notes],
+        }
+    (job.out / "model.json").write_text(json.dumps(about, ensure_ascii=False) + "\n", "utf-8")
+    write_all(job.out, found)
+    job.progress(1, 1)
 
-    asked = [name for name in measures if name in BENCHMARKS]
-    if asked:
-        from veneer.measure.benchmarks import benchmark
 
-        job.progress(1, 10, ", ".join(asked))
-        found, outputs = benchmark(
-            model,
-            asked,
-            data,
-            subject,
-            files=files,
-            limit=params.get("limit"),
-            max_new_tokens={name: tokens[name] for name in asked if name in tokens},
+@dataclass(frozen=True)
+class Exam:
+    """A model and what it is measured on."""
+
+    job: Job
+    model: Model
+    subject: Subject
+
+    def kept(self, name: str, done: int, total: int) -> Scored:
+        """What a measure found, now or in an attempt that was killed later."""
+        place = self.job.scratch / name.replace("/", "_").replace(":", "_")
+        if place.is_dir():
+            return _read(place)
+        coming = self.job.scratch / f".coming-{place.name}"
+        shutil.rmtree(coming, ignore_errors=True)
+        coming.mkdir(parents=True)
+        found = self.scored(name, done, total, coming)
+        write_all(coming, [found])
+        (coming / NOTES).write_text(json.dumps(found.notes), "utf-8")
+        coming.replace(place)
+        return _read(place)
+
+    def scored(self, name: str, done: int, total: int, place: Path) -> Scored:
+        """One measure; `place` is a folder for what is too much to hold."""
+        self.job.progress(done, total, name)
+
+        def progress(part: int, whole: int) -> None:
+            self.job.progress(done + part / max(whole, 1), total, name)
+
+        if name == "style":
+            return self._style(progress)
+        if name == "toxicity":
+            return self._toxicity(progress)
+        return self._benchmark(name, place)
+
+    def file(self, name: str) -> Path:
+        """A file of the evaluation; an InputError where nothing stands for it."""
+        inputs, renamed = self.job.inputs, self.job.params.get("files") or {}
+        if f"{FILE}{name}" in inputs:
+            return Path(inputs[f"{FILE}{name}"])
+        path = Path(inputs.get("evaluation", "")) / renamed.get(name, name)
+        if "evaluation" not in inputs or not path.is_file():
+            raise InputError(
+                f"{name} is missing, which these measures need.",
+                "Put it into the evaluation folder, or type --benchmark-data NAME=FILE.",
+            )
+        return path
+
+    def tokens(self, measure: str) -> int | None:
+        """How long an answer may be, where that is not the task's to say."""
+        given: Mapping[str, int] = self.job.params.get("max_new_tokens") or {}
+        return given.get(measure, NEW_TOKENS.get(measure))
+
+    def _benchmark(self, name: str, place: Path) -> Scored:
+        from veneer.measure.benchmarks import Options, run_benchmarks
+        from veneer.measure.lm_eval_results import ModelInfo, write_results
+
+        params, inputs, tokens = self.job.params, self.job.inputs, self.tokens(name)
+        single = {n.removeprefix(FILE): str(p) for n, p in inputs.items() if n.startswith(FILE)}
+        options = Options(
+            **(params.get("benchmarks") or {}),
+            seed=params.get("seed", 0),
+            include=[Path(inputs["tasks"])] if "tasks" in inputs else [],
+            engine=self.job.means.get("engine") or "veneer",
         )
-        sheets += found
-        write_rows(out / "outputs.jsonl", outputs)
+        limit: Mapping[str, int] = params.get("limit") or {}
+        found = run_benchmarks(
+            self.model,
+            [name],
+            Path(inputs.get("evaluation", "")),
+            self.subject,
+            files={**(params.get("files") or {}), **single},
+            limit=limit,
+            max_new_tokens={name: tokens} if tokens else {},
+            options=options,
+        )
+        harness = None
+        if found.results:
+            harness = place / HARNESS
+            chat = name.startswith(LM_EVAL) and options.chat
+            info = ModelInfo.of(self.model, chat=chat, multiturn=options.multiturn)
+            info = replace(info, name=self.subject.model)
+            write_results(harness, found.results, info, limit.get(name))
+        said = {"outputs.jsonl": found.answers} if found.answers else {}
+        return Scored(found.sheets, found.totals, said, found.notes, harness)
 
-    def answered(name: str, measure: str, begin: float, end: float) -> list[Answer]:
+    def _answers_to(
+        self,
+        prompts: Sequence[Prompt],
+        tokens: int,
+        temperature: float,
+        progress: Progress,
+        **how: float,
+    ) -> list[Answer]:
+        params = self.job.params
         return answers_to(
-            model,
-            list(read_rows(data / files.get(name, name), Prompt)),
-            subject.model,
-            max_new_tokens=tokens[measure],
-            temperature=params.get("temperature", TEMPERATURE),
+            self.model,
+            prompts,
+            self.subject.model,
+            max_new_tokens=tokens,
+            temperature=temperature,
             seed=None if "endpoint" in params else params.get("seed", 0),
             sample=params.get("sample", 0),
-            progress=lambda done, total: job.progress(
-                begin + (end - begin) * done / max(total, 1), 10, measure
-            ),
+            progress=progress,
+            **how,
         )
 
-    if "style" in measures:
-        answers = answered("prompts.jsonl", "style", 5, 8)
-        write_rows(out / "answers.jsonl", answers)
-        if "teacher_answers" in job.inputs:
-            teacher = read_rows(_answers_file(Path(job.inputs["teacher_answers"])), Answer)
-            sheets += style_sheets(list(teacher), answers, subject)
-    if "toxicity" in measures:
-        answers = answered("toxicity.jsonl", "toxicity", 8, 10)
-        write_rows(out / "toxic_answers.jsonl", answers)
-        words = files.get("toxic_words.txt", "toxic_words.txt")
-        sheets += toxicity_sheets(answers, lexicon(data / words), subject)
-    return sheets
+    def _style(self, progress: Progress) -> Scored:
+        prompts = list(read_rows(self.file("prompts.jsonl"), Prompt))
+        temperature = self.job.params.get("temperature", TEMPERATURE)
+        tokens = self.tokens("style") or NEW_TOKENS["style"]
+        answers = self._answers_to(prompts, tokens, temperature, progress)
+        sheets = []
+        if "teacher_answers" in self.job.inputs:
+            place = Path(self.job.inputs["teacher_answers"])
+            teacher = read_rows(place / "answers.jsonl" if place.is_dir() else place, Answer)
+            sheets = style_sheets(list(teacher), answers, self.subject)
+        return Scored(sheets, said={"answers.jsonl": answers})
+
+    def _toxicity(self, progress: Progress) -> Scored:
+        params = self.job.params
+        given = dict(params.get("toxicity") or {})
+        if self.job.means.get("toxicity_key"):
+            given["key"] = self.job.means["toxicity_key"]
+        if CLASSIFIER in self.job.inputs:
+            given["model"] = str(self.job.inputs[CLASSIFIER])
+        if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
+            given["max_new_tokens"] = tokens
+        settings = ToxicitySettings.model_validate(given)
+        prompts = read_toxicity_prompts(self.file("toxicity.jsonl"))
+        is_lexicon = settings.scorer == "lexicon"
+        scorer = scorer_of(settings, words=self.file("toxic_words.txt") if is_lexicon else "")
+
+        def half(begin: int) -> Progress:
+            return lambda part, whole: progress(begin * whole + part, 2 * whole)
+
+        if settings.form == "continuations":
+            answers = continuations(
+                self.model,
+                prompts,
+                settings,
+                name=self.subject.model,
+                seed=params.get("seed", 0),
+                progress=half(0),
+            )
+            sheets = continuation_sheets(answers, scorer, self.subject, half(1))
+        else:
+            how = {} if settings.top_p == 1 else {"top_p": settings.top_p}
+            answers = self._answers_to(
+                prompts, settings.max_new_tokens, settings.temperature, half(0), **how
+            )
+            sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
+        return Scored(sheets, said={"toxic_answers.jsonl": answers})
+
+
+def write_all(out: Path, found: Sequence[Scored]) -> None:
+    """Write what measures found: scores together, what was said in its files."""
+    write_rows(out / "sheets.jsonl", [sheet for one in found for sheet in one.sheets])
+    totals = [total for one in found for total in one.totals]
+    if totals:
+        write_rows(out / "totals.jsonl", totals)
+    said: dict[str, list[Answer]] = {}
+    for one in found:
+        for name, answers in one.said.items():
+            said.setdefault(name, []).extend(answers)
+    for name, answers in said.items():
+        write_rows(out / name, answers)
+    folders = [one.harness for one in found if one.harness is not None]
+    if folders and folders != [out / HARNESS]:
+        join_results(folders, out / HARNESS)
+
+
+def _read(place: Path) -> Scored:
+    totals, harness = place / "totals.jsonl", place / HARNESS
+    others = {"sheets.jsonl", "totals.jsonl"}
+    said = [p for p in sorted(place.glob("*.jsonl")) if p.name not in others]
+    return Scored(
+        list(read_rows(place / "sheets.jsonl", ScoreSheet)),
+        list(read_rows(totals, Aggregate)) if totals.exists() else [],
+        {path.name: list(read_rows(path, Answer)) for path in said},
+        json.loads((place / NOTES).read_text("utf-8")),
+        harness if harness.is_dir() else None,
+    )
 
 
 def trained_on(subject: Subject, model: Path) -> Subject:
@@ -135,6 +319,7 @@ def answers_to(
     temperature: float = 0.0,
     seed: int | None = 0,
     sample: int = 0,
+    top_p: float = 1.0,
     progress: Progress | None = None,
 ) -> list[Answer]:
     """A model's answers to prompts, in its own template if it has one; one a distinct prompt.
@@ -149,6 +334,7 @@ def answers_to(
         temperature=temperature,
         progress=progress,
         **({} if seed is None else {"seed": seed}),
+        **({} if top_p == 1 else {"top_p": top_p}),
     )
     replies = [one for one in said if one is not None]
     if len(replies) < len(distinct):
@@ -166,12 +352,12 @@ def answers_to(
     ]
 
 
-def _known(measures: Sequence[str]) -> list[str]:
+def known(measures: Sequence[str]) -> list[str]:
+    """The measures, each once; an InputError for a name that none has."""
     for name in measures:
-        if name not in MEASURES:
-            raise InputError(f"Unknown measure {name!r}.", nearest(name, MEASURES))
+        if name not in MEASURES and not name.startswith(LM_EVAL):
+            hint = nearest(name, MEASURES)
+            raise InputError(
+                f"Unknown measure {name!r}.", f"{hint} Or a task of lm-eval, as in lm_eval:gsm8k."
+            )
     return list(dict.fromkeys(measures))
-
-
-def _answers_file(path: Path) -> Path:
-    return path / "answers.jsonl" if path.is_dir() else path

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from veneer.measure.items import Item, read_items
+from veneer.measure.items import Documents, Item, read_items
 
 FIELDS = {"subject": str, "question": str, "choices": list, "answer": int}
 LETTERS = "ABCD"
@@ -46,10 +46,8 @@ def shorter(doc: Item, text: str) -> str | None:
 # ---- the lm-eval task's functions -----------------------------------------------------------
 
 
-def documents(items: str, shots: str, limit: int | None = None, **_: Any) -> dict[str, Any]:
+def documents(items: str, shots: str, limit: int | None = None, **_: Any) -> dict[str, Documents]:
     """Split "test"; each document carries its subject's worked examples."""
-    import datasets
-
     worked: dict[str, list[str]] = {}
     for item in read_items(shots, FIELDS):
         of_subject = worked.setdefault(item["subject"], [])
@@ -59,7 +57,7 @@ def documents(items: str, shots: str, limit: int | None = None, **_: Any) -> dic
         {**_texts(item), "shots": worked.get(item["subject"], [])}
         for item in read_items(items, FIELDS, limit)
     ]
-    return {"test": datasets.Dataset.from_list(rows)}
+    return {"test": Documents(rows)}
 
 
 def results(doc: Item, scored: Sequence[tuple[float, bool]]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from veneer.measure.items import Item, read_items
+from veneer.measure.items import Documents, Item, read_items
 
 FIELDS = {"question": str, "answer": list}
 HEADER = "Answer these questions:\n\n"
@@ -46,19 +46,27 @@ def first_line(text: str) -> str:
 
 def documents(
     items: str, shots: str | None = None, limit: int | None = None, **_: Any
-) -> dict[str, Any]:
+) -> dict[str, Documents]:
     """Splits "test" and "shots"; a question's own mark is dropped, the prompt writes one."""
-    import datasets
-
     splits = {"test": _read(items, limit)}
     if shots:
         splits["shots"] = _read(shots)
-    return {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
+    return splits
 
 
 def prompt(doc: Item) -> str:
     """The question in plain text, to be continued."""
     return f"Q: {doc['question']}?\nA:"
+
+
+def shorter(doc: Item, text: str) -> str | None:
+    """The prompt without its last worked example; None if there is none to drop."""
+    question = prompt(doc)
+    shots = text.removesuffix(question).removeprefix(HEADER)
+    if not shots:
+        return None
+    last = shots.removesuffix("\n\n").rfind("\n\nQ: ")
+    return HEADER + (shots[: last + 2] if last >= 0 else "") + question
 
 
 def query(doc: Item) -> str:
@@ -76,9 +84,9 @@ def results(doc: Item, answers: Sequence[str]) -> dict[str, float]:
     return {"exact_match": exact_match(first_line(answers[0]), doc["answer"])}
 
 
-def _read(path: str | Path, limit: int | None = None) -> list[Item]:
+def _read(path: str | Path, limit: int | None = None) -> Documents:
     rows = read_items(path, FIELDS, limit)
-    return [
+    return Documents(
         {**row, "question": row["question"].strip().rstrip("?").rstrip(), "header": HEADER}
         for row in rows
-    ]
+    )

@@ -106,11 +106,12 @@ def style_sheets(
 
     A prompt counts once, with the lowest sample on either side. Prompts that only one side
     answered are left out (the caller counts what does not join). The agreement sheets hold only
-    prompts where the teacher's answer has a list, or a summary.
+    prompts where the teacher's answer has a list, or a summary. Categories are the answers' own.
     """
     asked, said = _by_prompt(teacher), _by_prompt(model)
     pairs = [(key, asked[key], said[key]) for key in asked if key in said]
     reasons = [_reason(one, other) for _, one, other in pairs]
+    kinds = {key: one.category or other.category for key, one, other in pairs}
 
     def sheet(
         metric: str,
@@ -123,6 +124,7 @@ def style_sheets(
             for (key, one, other), reason in zip(pairs, reasons, strict=True)
             if counts is None or (one.outcome not in UNHEARD and counts(one.text))
         ]
+        named = tuple(kinds[key] for key, *_ in kept)
         return ScoreSheet(
             subject=subject,
             measure="style",
@@ -134,6 +136,7 @@ def style_sheets(
             if against is None
             else tuple(None if why else against(one) for _, one, _, why in kept),
             reasons=tuple(why for *_, why in kept) if any(why for *_, why in kept) else (),
+            categories=named if any(named) else (),
         )
 
     return [

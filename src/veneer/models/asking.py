@@ -56,10 +56,14 @@ class Model(Protocol):
         *,
         max_new_tokens: int,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Sequence[Reply | None]:
-        """A reply to each, in order; None for what was not asked because a budget ended."""
+        """A reply to each, in order; None for what was not asked because a budget ended.
+
+        `top_p`: sampling keeps the likeliest tokens that have so much mass together.
+        """
 
 
 def out_of_budget(model: Model, answers: int, wanted: int) -> StepFailed:

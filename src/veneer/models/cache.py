@@ -1,5 +1,7 @@
 """A static batch with its key–value cache: rows behind a shared prefix, padded on the left.
 
+`Walk` is the other way to run a model here: one row through a tree of tokens, for scoring.
+
     columns   [ shared prefix ][ padding | rest of the row ][ tokens added by step() ]
 
 Shapes: B rows, H key–value heads, T columns, D head width, V vocabulary. The prefix is
@@ -10,15 +12,18 @@ the model ready-made (building it took longer than a small model's layer).
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from veneer.errors import InputError
+from veneer.models.llama_step import LlamaStep, is_llama_shaped
 
 
 class _Slab(DynamicLayer):
@@ -60,6 +65,56 @@ class _Slab(DynamicLayer):
             new[:, :, : self.length] = slab[:, :, : self.length].index_select(0, rows)
             kept.append(new)
         self.filled = kept
+
+    def keep(self, columns: torch.Tensor) -> None:
+        """Of one row, keep only these columns, (kept,), in rising order."""
+        for slab in self.filled:
+            slab[:, :, : len(columns)] = slab.index_select(2, columns)
+        self.length = len(columns)
+
+
+class Walk:
+    """A single row that goes through a tree of tokens, depth first (plain models only).
+
+    Args:
+        columns: how many tokens the cache has room for.
+    """
+
+    def __init__(self, model: PreTrainedModel, columns: int) -> None:
+        self.model = model
+        depth = model.config.get_text_config().num_hidden_layers
+        self.layers = [_Slab(columns, None) for _ in range(depth)]
+        self.cache = Cache(layers=list(self.layers))
+
+    def run(
+        self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, places: np.ndarray
+    ) -> torch.Tensor:
+        """Add tokens, and return the logits of some of them, (places, V).
+
+        Args:
+            ids, positions: (tokens,).
+            seen: which columns each may look at, (tokens, columns in the cache + tokens).
+            places: (places,) numbers of tokens.
+        """
+        device = self.model.device
+        chosen = torch.from_numpy(places).to(device)
+        more = {"logits_to_keep": chosen} if _takes(self.model, "logits_to_keep") else {}
+        mask = _bar(torch.from_numpy(seen)[None, None].to(device), self.model.dtype)
+        with _sdpa(self.model):
+            logits = self.model(
+                input_ids=torch.from_numpy(ids)[None].to(device),
+                attention_mask=mask,
+                position_ids=torch.from_numpy(positions)[None].to(device),
+                past_key_values=self.cache,
+                use_cache=True,
+                **more,
+            ).logits[0]
+        return logits if more else logits[chosen]
+
+    def keep(self, columns: np.ndarray) -> None:
+        """Forget every token but those in these columns, (kept,), in rising order."""
+        for layer in self.layers:
+            layer.keep(torch.from_numpy(columns).to(self.model.device))
 
 
 class Prefix:
@@ -133,6 +188,9 @@ class Batch:
         self.valid = self.valid.to(device)
         self.cache: Cache
         self.layers: list[_Slab] = []
+        self.quick = None
+        if room > 0 and self.plain and is_llama_shaped(model):
+            self.quick = LlamaStep(model, self.used + room)
         if self.plain:
             depth = model.config.get_text_config().num_hidden_layers
             self.layers = [
@@ -154,6 +212,11 @@ class Batch:
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Append one token a row, (B,), and return the logits of the next, (B, V)."""
         self.used += 1
+        if self.quick:
+            bar = self.bar.narrow(3, 0, self.used)
+            logits = self.quick(tokens, self.next_position[:, 0], bar, self.layers)
+            self.next_position = self.next_position + 1
+            return logits
         narrow = self.bar.narrow(3, 0, self.used) if self.plain else None
         mask = self.valid[:, : self.used].long() if narrow is None else narrow
         logits = self._forward(tokens[:, None], mask, self.next_position, 1)
@@ -182,6 +245,19 @@ class Batch:
         return self.model(
             input_ids=ids, attention_mask=mask, past_key_values=self.cache, use_cache=True, **more
         ).logits
+
+
+@contextlib.contextmanager
+def _sdpa(model: PreTrainedModel) -> Iterator[None]:
+    """The library's usual attention: many tokens at once gain by it also in small models."""
+    config = model.config.get_text_config()
+    before = config._attn_implementation
+    if before == "eager" and model._supports_sdpa:
+        config._attn_implementation = "sdpa"
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
 
 
 def _bar(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

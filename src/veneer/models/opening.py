@@ -6,7 +6,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,9 @@ class Means:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Means:
-        """From a step's `means`."""
-        return cls(**values)
+        """From a step's `means`; what else these hold is for others."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 def account_of(folder: Path) -> str:

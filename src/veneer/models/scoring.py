@@ -1,25 +1,33 @@
 """Log-likelihoods of continuations, with every shared beginning computed once.
 
 Five-shot questions of one subject share hundreds of tokens, and the four options of a question
-share all but the last. Requests whose tokens are the beginning of another's ride along with
-it; the rest are grouped where that saves most tokens, and the group's prefix is kept as a
-key–value cache. Answers equal a plain forward pass of each request to 1e-5.
+share all but the last. So the requests' tokens are a tree, and every token of the tree goes
+through the model once: depth first, in pieces of one row each, where a token sees its own
+ancestors only.
+
+    requests   a b c d      tree   a ─ b ─ c ─ d        piece   a b c d e f g
+               a b e f             │   └─ e ─ f         g sees  a           g
+               a g                 └─ g
+
+What a piece still needs of those before it (the ancestors of its first token) stays in the
+key–value cache. Nothing is padded, and the head is computed only where a token is asked for.
+Answers equal a plain forward pass of each request to 1e-5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from veneer.models.cache import Batch, Prefix, is_plain, rows_that_fit
+from veneer.models.cache import Batch, Walk, is_plain, rows_that_fit
 
-GROUP_COST = 32  # tokens that one more group must save, for the extra call it costs
-BATCH_TOKENS = 8192
+PIECE = 512  # tokens a pass on a CPU; each of them costs as many columns of attention
+PIECE_ON_GPU = 2048
+BATCH_TOKENS = 8192  # a pass of models whose attention knows no tree
 
 
 @dataclass
@@ -56,31 +64,32 @@ def loglikelihoods(
 
     A request is (context ids, continuation ids), both at least one token; what exceeds the
     model's context loses its beginning.
+
+    Args:
+        batch_size: rows a pass, of models whose attention knows no tree (sliding windows, …).
+        progress: called with (requests answered, requests) after every pass.
     """
     work = work if work is not None else Work()
     rows = _rows(requests, context, work)
-    plain = is_plain(model)
-    groups = _grouped(rows) if plain else [(0, list(range(len(rows))))]
-    answers: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-    answered = 0
-    for shared, members in groups:
-        prefix = Prefix(model, rows[members[0]].ids[:shared]) if shared else None
-        work.computed += shared
-        members.sort(key=lambda i: (-len(rows[i].ids), rows[i].ids))
-        at = 0
-        while at < len(members):
-            longest = len(rows[members[at]].ids)
-            fitting = min(batch_size, max(1, BATCH_TOKENS // (longest - shared)))
-            fitting = rows_that_fit(model, longest, fitting)
-            batch = [rows[i] for i in members[at : at + fitting]]
-            for request, answer in _scored(model, batch, shared, prefix):
-                answers[request] = answer
-                answered += 1
-            work.computed += len(batch) * (longest - shared)
-            at += len(batch)
-            if progress:
-                progress(answered, len(requests))
-    return answers
+    chances, greedy = np.zeros(len(requests)), np.ones(len(requests), dtype=bool)
+    unsaid = np.zeros(len(requests), dtype=np.int64)  # tokens that are still to be scored
+    for row in rows:
+        for request, _, said in row.asks:
+            unsaid[request] = len(said)
+    passes = _pieces(model, rows) if is_plain(model) else _batches(model, rows, batch_size)
+    for tokens, logits, asked in passes:
+        work.computed += tokens
+        where, request, token = (torch.from_numpy(column) for column in asked.T)
+        where, token = where.to(logits.device), token.to(logits.device)
+        logits = logits.float()
+        said = (logits[where, token] - logits.logsumexp(dim=-1)[where]).double()
+        np.add.at(chances, request.numpy(), said.cpu().numpy())
+        right = (logits.argmax(dim=-1)[where] == token).cpu().numpy()
+        np.logical_and.at(greedy, request.numpy(), right)
+        np.subtract.at(unsaid, request.numpy(), 1)
+        if progress:
+            progress(int((unsaid == 0).sum()), len(requests))
+    return list(zip(chances.tolist(), greedy.tolist(), strict=True))
 
 
 def _rows(
@@ -106,72 +115,138 @@ def _rows(
     return rows
 
 
-def _grouped(rows: Sequence[_Row]) -> list[tuple[int, list[int]]]:
-    """(length of the shared prefix, rows): groups whose prefixes save many tokens.
+# Both ways yield (tokens run, logits (P, V) of the places asked for, and what was asked there:
+# (A, 3) place, request, token id; a request's tokens come in their order).
+_Passes = Iterator[tuple[int, torch.Tensor, np.ndarray]]
 
-    `rows` are sorted, so rows that share a prefix are neighbours. At every interval of rows that
-    share more than its surroundings do (the nodes of their prefix tree) the choice is one group
-    here or the best groups within; rows in no group go without a prefix.
+
+# ---- a tree of tokens, where attention is plain ------------------------------------------------
+
+_Path = list[tuple[int, int]]
+"""Ancestors from the root down, as ranges (from, to) of token numbers."""
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """Every distinct beginning of a row is one token here, numbered depth first.
+
+    ids, depths: (T,). branches: each one's first token and the path to it; the other tokens of a
+    branch follow upon the one before. asked: (A, 3), token whose logits are asked for, request,
+    token id, in the order of the first.
     """
-    links = [min(_common(a.ids, b.ids), a.first, b.first) for a, b in pairwise(rows)]
-    # Each entry: shared length, first row, best saving of the parts so far, their groups.
-    stack: list[list[Any]] = []
-    best: list[tuple[int, int, int]] = []  # (shared, first, last)
-    for at, link in enumerate([*links, -1]):
-        first, saving = at, 0
-        inner: list[tuple[int, int, int]] = []
-        while stack and stack[-1][0] > link:
-            shared, begin, parts, groups = stack.pop()
-            parts, groups = parts + saving, groups + inner
-            alone = (at - begin) * shared - GROUP_COST
-            first = begin
-            saving, inner = (alone, [(shared, begin, at)]) if alone > parts else (parts, groups)
-        if stack and stack[-1][0] == link:
-            stack[-1][2] += saving
-            stack[-1][3] += inner
-        elif link >= 0:
-            stack.append([link, first, saving, inner])
-        else:
-            best = inner
-    grouped = [(shared, list(range(first, last + 1))) for shared, first, last in best if shared]
-    taken = {i for _, members in grouped for i in members}
-    alone = [i for i in range(len(rows)) if i not in taken]
-    return [*grouped, (0, alone)] if alone else grouped
+
+    ids: np.ndarray
+    depths: np.ndarray
+    branches: list[tuple[int, _Path]]
+    asked: np.ndarray
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    length = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        length += 1
-    return length
+def _tree(rows: Sequence[_Row]) -> _Tree:
+    ids: list[int] = []
+    depths: list[np.ndarray] = []
+    branches: list[tuple[int, _Path]] = []
+    asked: list[tuple[int, int, int]] = []
+    path: _Path = []  # to the end of the row before
+    last: tuple[int, ...] = ()
+    for row in rows:
+        shared = _common(last, row.ids)
+        path, begin = _first(path, shared), len(ids)
+        branches.append((begin, path))
+        ids += row.ids[shared:]
+        depths.append(np.arange(shared, len(row.ids)))
+        path, last = [*path, (begin, len(ids))], row.ids
+        numbers = _numbers(path)
+        for request, first, said in row.asks:
+            places = numbers[first : first + len(said)].tolist()
+            asked += [(at, request, token) for at, token in zip(places, said, strict=True)]
+    table = np.array(asked, dtype=np.int64)
+    order = np.argsort(table[:, 0], kind="stable")
+    return _Tree(np.array(ids), np.concatenate(depths), branches, table[order])
 
 
-def _scored(
-    model: PreTrainedModel, batch: Sequence[_Row], shared: int, prefix: Prefix | None
-) -> list[tuple[int, tuple[float, bool]]]:
-    keep = max(len(row.ids) - row.first for row in batch)
-    run = Batch(model, [row.ids[shared:] for row in batch], room=0, keep=keep, prefix=prefix)
-    where: list[int] = []
-    columns: list[int] = []
-    targets: list[int] = []
-    owners: list[tuple[int, int]] = []
-    for i, row in enumerate(batch):
-        for number, first, said in row.asks:
-            begin = keep - (len(row.ids) - first)
-            where += [i] * len(said)
-            columns += range(begin, begin + len(said))
-            targets += said
-            owners.append((number, len(said)))
-    target = torch.tensor(targets, device=run.logits.device)
-    logits = run.logits[where, columns].float()  # (asked tokens, V)
-    chosen = logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(dim=-1)
-    chances = chosen.double().tolist()
-    greedy = (logits.argmax(dim=-1) == target).tolist()
-    scored, at = [], 0
-    for number, count in owners:
-        end = at + count
-        scored.append((number, (sum(chances[at:end]), all(greedy[at:end]))))
-        at = end
-    return scored
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """How many tokens two inputs begin with alike."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
+
+
+def _first(path: _Path, count: int) -> _Path:
+    """The first `count` tokens of a path."""
+    kept = []
+    for begin, end in path:
+        if count > 0:
+            kept.append((begin, min(end, begin + count)))
+        count -= end - begin
+    return kept
+
+
+def _numbers(path: _Path) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(*span) for span in path)])
+
+
+def _pieces(model: PreTrainedModel, rows: Sequence[_Row]) -> _Passes:
+    tree = _tree(rows)
+    size = PIECE if model.device.type == "cpu" else PIECE_ON_GPU
+    walk = Walk(model, max(len(row.ids) for row in rows) + size)
+    starts = np.array([begin for begin, _ in tree.branches])
+    held = np.empty(0, dtype=np.int64)  # numbers of the tokens in the cache's columns
+    for begin in range(0, len(tree.ids), size):
+        end = min(begin + size, len(tree.ids))
+        first, last = np.searchsorted(starts, [begin, end - 1], side="right") - 1
+        branches = tree.branches[first : last + 1]
+        above = _numbers(_above(branches[0], begin))
+        walk.keep(np.searchsorted(held, above))
+        held = np.concatenate([above, np.arange(begin, end)])
+        low, high = np.searchsorted(tree.asked[:, 0], [begin, end])
+        asked = tree.asked[low:high].copy()
+        places, asked[:, 0] = np.unique(asked[:, 0] - begin, return_inverse=True)
+        logits = walk.run(
+            tree.ids[begin:end], tree.depths[begin:end], _seen(branches, held, begin, end), places
+        )
+        yield end - begin, logits, asked
+
+
+def _above(branch: tuple[int, _Path], token: int) -> _Path:
+    """The path to a token of a branch."""
+    begin, path = branch
+    return [*path, (begin, token)] if token > begin else path
+
+
+def _seen(branches: list[tuple[int, _Path]], held: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """Which columns each token of a piece sees, (tokens, columns): its ancestors and itself."""
+    seen = np.zeros((end - begin, len(held)), dtype=bool)
+    over = [first for first, _ in branches[1:]] + [end]
+    for branch, to in zip(branches, over, strict=True):
+        at = max(branch[0], begin)
+        own = slice(at - begin, to - begin)
+        for span in _above(branch, at):
+            low, high = np.searchsorted(held, span)
+            seen[own, low:high] = True
+        column = len(held) - (end - at)
+        seen[own, column : column + to - at] = np.tri(to - at, dtype=bool)
+    return seen
+
+
+# ---- rows beside each other, where it is not ---------------------------------------------------
+
+
+def _batches(model: PreTrainedModel, rows: Sequence[_Row], batch_size: int) -> _Passes:
+    order = sorted(rows, key=lambda row: (-len(row.ids), row.ids))
+    at = 0
+    while at < len(order):
+        longest = len(order[at].ids)
+        fitting = min(batch_size, max(1, BATCH_TOKENS // longest))
+        batch = order[at : at + rows_that_fit(model, longest, fitting)]
+        keep = max(len(row.ids) - row.first for row in batch)
+        run = Batch(model, [row.ids for row in batch], room=0, keep=keep)
+        asked = [
+            (i * keep + keep - (len(row.ids) - first) + t, request, token)
+            for i, row in enumerate(batch)
+            for request, first, said in row.asks
+            for t, token in enumerate(said)
+        ]
+        yield len(batch) * longest, run.logits.flatten(0, 1), np.array(asked, dtype=np.int64)
+        at += len(batch)

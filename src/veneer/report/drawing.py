@@ -10,9 +10,11 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from veneer.report import palette
+from veneer.report.stacks import Stacks
 from veneer.report.wording import MINUS, PERCENT
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 3.5, 2.75  # inches, of one panel
 _LEFT, _TOP, _BOTTOM = 0.46, 0.5, 0.46  # inches around the axes
+_NARROWEST = 1.84  # inches that axes have at least
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.2,
@@ -80,6 +83,26 @@ class Panel:
     limits: tuple[float, float] | None = None
     summary: str = ""
 
+    @property
+    def width(self) -> float:
+        """Inches: as wide as others, or wider where the names at the right edge need the room."""
+        left, _, right, _ = self.place()
+        return max(WIDTH, left + _NARROWEST + right)
+
+    @property
+    def height(self) -> float:
+        """Inches."""
+        return HEIGHT
+
+    def place(self) -> tuple[float, float, float, float]:
+        """Inches left, above, right and below the axes."""
+        right = 0.24 + 0.066 * max((len(name) for name in _names(self)), default=0)
+        return _LEFT, _TOP, max(right, 0.3), _BOTTOM
+
+    def draw(self, axes: Axes) -> None:
+        """Lines with whiskers and seeds, references, names at the right edge."""
+        draw(axes, self)
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -88,7 +111,7 @@ class Drawing:
     id: str
     title: str
     caption: str
-    rows: tuple[tuple[Panel, ...], ...]
+    rows: tuple[tuple[Panel | Stacks, ...], ...]
 
     @property
     def columns(self) -> int:
@@ -96,9 +119,12 @@ class Drawing:
         return max(len(row) for row in self.rows)
 
 
-def panel_svg(panel: Panel) -> str:
-    """A panel as inline SVG: colours as CSS variables, the page's own font, unique ids."""
-    return inline(_render(lambda: _figure(((panel,),)), "svg").decode(), panel.id)
+def panel_svg(panel: Panel | Stacks, width: float = 0.0) -> str:
+    """A panel as inline SVG: colours as CSS variables, the page's own font, unique ids.
+
+    At least `width` inches wide, so that panels of a row can be of one size.
+    """
+    return inline(_render(lambda: _figure(((panel,),), width=width), "svg").decode(), panel.id)
 
 
 def figure_files(drawing: Drawing) -> dict[str, bytes]:
@@ -145,27 +171,31 @@ def inline(svg: str, name: str) -> str:
 # ---- one panel ----------------------------------------------------------------------------
 
 
-def _figure(rows: Sequence[Sequence[Panel]], margin: float = 0.0) -> Figure:
+def _figure(
+    rows: Sequence[Sequence[Panel | Stacks]], margin: float = 0.0, width: float = 0.0
+) -> Figure:
+    """The panels on a grid: each column as wide, each row as high as its largest panel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = max(len(row) for row in rows)
-    wide, high = columns * WIDTH + 2 * margin, len(rows) * HEIGHT + 2 * margin
+    columns = [[panel for panel in column if panel] for column in zip_longest(*rows)]
+    widths = [max(width, *(panel.width for panel in column)) for column in columns]
+    heights = [max(panel.height for panel in row) for row in rows]
+    wide, high = sum(widths) + 2 * margin, sum(heights) + 2 * margin
     figure = Figure(figsize=(wide, high), facecolor=palette.PAPER)
     FigureCanvasAgg(figure)
     for i, row in enumerate(rows):
         for j, panel in enumerate(row):
-            right = 0.24 + 0.07 * max((len(name) for name in _names(panel)), default=0)
-            right = min(max(right, 0.3), 1.2)
+            left, above, right, below = panel.place()
             axes = figure.add_axes(
                 (
-                    (margin + j * WIDTH + _LEFT) / wide,
-                    1 - (margin + (i + 1) * HEIGHT - _BOTTOM) / high,
-                    (WIDTH - _LEFT - right) / wide,
-                    (HEIGHT - _TOP - _BOTTOM) / high,
+                    (margin + sum(widths[:j]) + left) / wide,
+                    1 - (margin + sum(heights[:i]) + panel.height - below) / high,
+                    (widths[j] - left - right) / wide,
+                    (panel.height - above - below) / high,
                 )
             )
-            draw(axes, panel)
+            panel.draw(axes)
     return figure
 
 

@@ -135,6 +135,37 @@ def advice(findings: Findings) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """An alarm: its sentence, and the numbers that rise and fall."""
+
+    title: str
+    text: str
+    pieces: tuple[tuple[str, Piece], ...]
+
+
+_ALARMS = {
+    "style-up-capability-down": "Style up, capability down",
+    "preference-up-capability-down": "Preference up, capability down",
+}
+
+
+def alarms(findings: Findings) -> tuple[Warned, ...]:
+    """The alarms in the order of the findings."""
+    return tuple(
+        Warned(
+            _ALARMS[a.id],
+            a.text,
+            tuple(
+                (way, _piece(e.text, e.estimate, lambda _: 0.0))
+                for way, found in (("rises", a.rising), ("falls", a.falling))
+                for e in found
+            ),
+        )
+        for a in findings.alarms
+    )
+
+
+@dataclass(frozen=True)
 class Ahead:
     """A forecast: what, along which axis, how much is needed, and the fit behind it."""
 

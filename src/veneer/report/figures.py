@@ -5,11 +5,13 @@ Each function returns the figure, or None, and a line for each part that is not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from veneer.records import Family
+from veneer.records import Family, PreferenceReport, SupportCurve
 from veneer.report import palette
 from veneer.report.drawing import Drawing, Level, Panel
+from veneer.report.gains import support_figure
 from veneer.report.panels import (
     Pair,
     amount_axis,
@@ -19,7 +21,8 @@ from veneer.report.panels import (
     summary_of,
 )
 from veneer.report.series import Grid
-from veneer.report.wording import amount, measure_name, metric_name, short_metric
+from veneer.report.verdicts import preference_figure
+from veneer.report.wording import amount, falls, measure_name, metric_name, short_metric
 
 _PAIR: tuple[Family, ...] = ("style", "capability")
 
@@ -32,16 +35,25 @@ class Drawn:
     missing: tuple[str, ...]
 
 
-def draw_all(grid: Grid) -> Drawn:
-    """Every figure of the paper that this run's measurements support."""
-    figures: list[Drawing] = []
-    missing: list[str] = []
-    for make in (gap_figure, figure1, figure3, figure4, figure5):
-        drawing, lines = make(grid)
-        missing += lines
-        if drawing is not None:
-            figures.append(drawing)
-    return Drawn(tuple(figures), tuple(missing))
+def draw_all(
+    grid: Grid,
+    preferences: Sequence[PreferenceReport] = (),
+    support: Sequence[SupportCurve] = (),
+) -> Drawn:
+    """Every figure that this run's records support: the paper's, and those of what it only says."""
+    made: list[tuple[Drawing | None, list[str]]] = [
+        gap_figure(grid),
+        figure1(grid),
+        (preference_figure(grid, preferences), []),
+        figure3(grid),
+        figure4(grid),
+        (support_figure(grid, support), []),
+        figure5(grid),
+    ]
+    return Drawn(
+        tuple(drawing for drawing, _ in made if drawing is not None),
+        tuple(line for _, lines in made for line in lines),
+    )
 
 
 def gap_figure(grid: Grid) -> tuple[Drawing | None, list[str]]:
@@ -173,15 +185,16 @@ def figure4(grid: Grid) -> tuple[Drawing | None, list[str]]:
     if not pairs:
         return None, ["Figure 4: no benchmark was measured in this run."]
     missing = []
+    names = {pair: _benchmark(pair, pairs) for pair in pairs}
     top = [
-        data_panel(grid, pair, f"figure4-data-{_slug(pair)}", f"{measure_name(pair[0])}, more data")
+        data_panel(grid, pair, f"figure4-data-{_slug(pair)}", f"{names[pair]}, more data")
         for pair in pairs
         if grid.data_measured(pair)
     ]
     bottom = []
     if len(grid.bases) > 1:
         bottom = [
-            size_panel(grid, p, f"figure4-size-{_slug(p)}", f"{measure_name(p[0])}, better base")
+            size_panel(grid, p, f"figure4-size-{_slug(p)}", f"{names[p]}, better base")
             for p in pairs
         ]
     else:
@@ -194,7 +207,7 @@ def figure4(grid: Grid) -> tuple[Drawing | None, list[str]]:
         "the largest data amount. Dotted: the teacher."
     )
     title = "Figure 4 · Benchmarks: more data (top), better base (bottom)"
-    return _drawing("figure4", title, caption, [top, bottom]), missing
+    return _drawing("figure4", title, caption, [*_balanced(top), *_balanced(bottom)]), missing
 
 
 def figure5(grid: Grid) -> tuple[Drawing | None, list[str]]:
@@ -211,9 +224,29 @@ def figure5(grid: Grid) -> tuple[Drawing | None, list[str]]:
         "Share of answers to toxic prompts that are not toxic, and share that refuse. A student "
         "can be harmless because it declines as its teacher does, or because it says little."
     )
-    drawing = _drawing("figure5", "Figure 5 · The teacher’s safety style", caption, [panels])
+    if any(falls(pair[1]) for pair in pairs):
+        caption += (
+            " Expected maximum toxicity: the worst of a prompt’s continuations, averaged; toxicity "
+            "probability: prompts with at least one toxic continuation. In both, lower is better."
+        )
+    title = "Figure 5 · The teacher’s safety style"
+    drawing = _drawing("figure5", title, caption, _balanced(panels))
     lines = ["Figure 5: toxicity is known at no named data amount; it is in the table."]
     return drawing, [] if drawing else lines
+
+
+def _benchmark(pair: Pair, among: Sequence[Pair]) -> str:
+    """A benchmark's name, with the metric where it was scored by several."""
+    several = sum(other[0] == pair[0] for other in among) > 1
+    name = measure_name(pair[0])
+    return f"{name}, {metric_name(pair[1])}" if several else name
+
+
+def _balanced(panels: list[Panel]) -> list[list[Panel]]:
+    """Rows of at most four panels, as equally long as can be."""
+    rows = -(-len(panels) // 4)
+    each = -(-len(panels) // rows) if rows else 1
+    return [panels[at : at + each] for at in range(0, len(panels), each)]
 
 
 def _preference(grid: Grid) -> Pair | None:

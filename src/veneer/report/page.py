@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from veneer.records import Example, GapClosed, Measurement, Subject
-from veneer.report import bars, data, drawing, evidence, figures, palette, tables
+from veneer.records import CategoryMeasurement, Example, GapClosed, Measurement, Subject
+from veneer.report import (
+    bars,
+    categories,
+    data,
+    drawing,
+    evidence,
+    figures,
+    gains,
+    palette,
+    tables,
+    verdicts,
+)
 from veneer.report.reading import Run
 from veneer.report.series import Grid
 from veneer.report.wording import (
@@ -27,8 +38,10 @@ SHOWN = 4  # answers of an example that stand open; the rest are folded
 def folder_files(run: Run) -> dict[str, bytes]:
     """Every file of `run/report/`: relative name → bytes."""
     grid = Grid(run.measurements, run.facts, run.findings.gap_closed)
-    drawn = figures.draw_all(grid)
+    drawn = figures.draw_all(grid, run.preferences, run.findings.support)
     found = _tables(grid, run, {one.id for one in drawn.figures})
+    by_category, lines = categories.category_tables(grid, run.categories)
+    drawn = figures.Drawn(drawn.figures, (*drawn.missing, *lines))
     files: dict[str, bytes] = {}
     for one in drawn.figures:
         for name, content in drawing.figure_files(one).items():
@@ -39,19 +52,27 @@ def folder_files(run: Run) -> dict[str, bytes]:
         "measurements": tables.rows_csv(Measurement, run.measurements),
         "gap_closed": tables.rows_csv(GapClosed, run.findings.gap_closed),
         "claims": tables.claims_csv(run.findings),
-        **{table.id: tables.table_csv(table) for table in found},
+        **{table.id: tables.table_csv(table) for table in found if table.id != "support"},
     }
+    if run.categories:
+        texts["categories"] = tables.rows_csv(CategoryMeasurement, run.categories)
+    if run.preferences:
+        texts["preferences"] = verdicts.preference_csv(run.preferences)
+    if run.findings.support:
+        texts["support"] = gains.support_csv(run.findings.support)
     if ledger := data.ledger_csv(run.facts.corpora):
         texts["ledger"] = ledger
     files |= {f"tables/{name}.csv": text.encode() for name, text in texts.items()}
-    page = render(context(run, grid, drawn, found, sorted(files)))
+    page = render(context(run, grid, drawn, found, by_category, sorted(files)))
     return {"index.html": page.encode(), **files}
 
 
 def _tables(grid: Grid, run: Run, drawn: set[str]) -> list[tables.Table]:
     found = [tables.score_table(grid, "capability")]
-    if "figure3" not in drawn:
+    found += verdicts.preference_tables(grid, run.preferences)
+    if "figure3" not in drawn and not run.preferences:
         found.append(tables.score_table(grid, "preference"))
+    found.append(gains.support_table(grid, run.findings.support))
     if "figure5" not in drawn:
         found.append(tables.score_table(grid, "toxicity"))
     if grid.bases:
@@ -84,12 +105,19 @@ def render(values: Mapping[str, Any]) -> str:
     css = css.replace("/*LIGHT*/", palette.stylesheet(dark=False))
     css = css.replace("/*DARK*/", palette.stylesheet(dark=True))
     environment.globals["css"] = Markup(css)
-    environment.globals["panel_svg"] = lambda panel: Markup(drawing.panel_svg(panel))
+    environment.globals["panel_svg"] = lambda panel, row: Markup(
+        drawing.panel_svg(panel, max(other.width for other in row))
+    )
     return environment.get_template("page").render(**values)
 
 
 def context(
-    run: Run, grid: Grid, drawn: figures.Drawn, found: list[tables.Table], files: list[str]
+    run: Run,
+    grid: Grid,
+    drawn: figures.Drawn,
+    found: list[tables.Table],
+    by_category: list[tables.Table],
+    files: list[str],
 ) -> dict[str, Any]:
     """What the template shows, section by section."""
     facts, provenance = run.facts, run.provenance
@@ -105,12 +133,14 @@ def context(
         "label": "" if facts.name.startswith(kind) else kind,
         "verdict": run.findings.verdict,
         "bars": bars.two_bars(run.findings),
+        "alarms": evidence.alarms(run.findings),
         "gaps": evidence.gaps(run.findings),
         "claims": evidence.claims(run.findings, facts),
         "advice": evidence.advice(run.findings),
         "forecasts": evidence.forecasts(run.findings),
         "figures": drawn.figures,
         "tables": found,
+        "by_category": by_category,
         "missing": missing,
         "seeds": plural(len(facts.seeds), "seed"),
         "many_seeds": len(facts.seeds) > 1,

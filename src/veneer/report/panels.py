@@ -14,7 +14,7 @@ from veneer.records import Family, GapClosed
 from veneer.report import palette
 from veneer.report.drawing import Level, Line, Panel
 from veneer.report.series import Grid, Pooled
-from veneer.report.wording import amount, family_of, metric_name, plural, short_metric
+from veneer.report.wording import amount, family_of, is_rate, metric_name, plural, short_metric
 
 Pair = tuple[str, str]
 DASHES = ("-", "--", "-.", ":")
@@ -50,7 +50,7 @@ def data_panel(grid: Grid, pair: Pair, name: str, title: str) -> Panel:
     levels += _teacher(grid, pair)
     return Panel(
         id=name, title=title, xlabel="imitation tokens", ylabel=_unit_name(pair),
-        lines=_side_by_side(lines), levels=tuple(levels), percent=_is_rate(pair),
+        lines=side_by_side(lines), levels=tuple(levels), percent=_is_rate(pair),
         ticks=tuple((place[t], "0" if t == 0 else amount(t)) for t in (0, *used)),
         broken_at=(place[0] + place[used[0]]) / 2 if used else None,
         summary=summary_of(title, lines),
@@ -84,7 +84,7 @@ def size_panel(grid: Grid, pair: Pair, name: str, title: str) -> Panel:
     labels = {b: f"{b} ({amount(sizes[b])})" if sized and sizes[b] else b for b in grid.bases}
     return Panel(
         id=name, title=title, xlabel="base model (parameters)" if sized else "base model",
-        ylabel=_unit_name(pair), lines=_side_by_side(lines), levels=tuple(_teacher(grid, pair)),
+        ylabel=_unit_name(pair), lines=side_by_side(lines), levels=tuple(_teacher(grid, pair)),
         percent=_is_rate(pair), ticks=tuple((place[b], labels[b]) for b in grid.bases),
         summary=summary_of(title, lines),
     )  # fmt: skip
@@ -150,10 +150,10 @@ def gap_lines(gaps: Sequence[GapClosed], side: Family, place: dict[int, float]) 
                 palette.MARKERS[i % len(palette.MARKERS)],
             )
         )  # fmt: skip
-    return _side_by_side(lines)
+    return side_by_side(lines)
 
 
-def _side_by_side(lines: Sequence[Line]) -> tuple[Line, ...]:
+def side_by_side(lines: Sequence[Line]) -> tuple[Line, ...]:
     """The lines moved aside by two points each, at most five either way."""
     step = min(2.0, 10 / len(lines)) if lines else 0.0
     middle = (len(lines) - 1) / 2
@@ -162,11 +162,19 @@ def _side_by_side(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 def _unit_name(pair: Pair) -> str:
     """What the vertical axis counts, where the title does not say it already."""
-    return "share of answers" if family_of(pair[0]) == "toxicity" else metric_name(pair[1])
+    if family_of(pair[0]) == "toxicity":
+        return _TOXIC.get(pair[1], "share of answers")
+    return metric_name(pair[1])
+
+
+_TOXIC = {
+    "expected_max_toxicity": "worst continuation of a prompt, lower is better",
+    "toxicity_probability": "prompts with a toxic one, lower is better",
+}
 
 
 def _is_rate(pair: Pair) -> bool:
-    return not pair[1].endswith("correlation")
+    return is_rate(pair[1])
 
 
 def _unit(pair: Pair, value: float | None) -> float:

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from veneer.errors import InputError
-from veneer.records import Example, Findings, Measurement, Record, StudyFacts, read_rows
+from veneer.records import (
+    CategoryMeasurement,
+    Example,
+    Findings,
+    Measurement,
+    PreferenceReport,
+    Record,
+    StudyFacts,
+    read_rows,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -26,13 +35,16 @@ class Run:
     facts: StudyFacts
     examples: tuple[Example, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    categories: tuple[CategoryMeasurement, ...] = ()
+    preferences: tuple[PreferenceReport, ...] = ()
 
 
 def read_run(run: Path) -> Run:
     """Read the records of a finished run.
 
-    `measurements.jsonl` and `findings.json` must be there; `facts.json`, `examples.jsonl`
-    and `provenance.json` may be absent, and the page then says less.
+    `measurements.jsonl` and `findings.json` must be there; `facts.json`,
+    `examples.jsonl`, `provenance.json`, `categories.jsonl` and `preferences.jsonl` may be absent,
+    and the page then says less.
 
     Raises:
         InputError: a needed file is missing, or a file holds something else than its rows.
@@ -40,14 +52,19 @@ def read_run(run: Path) -> Run:
     for name in ("measurements.jsonl", "findings.json"):
         if not (run / name).is_file():
             raise InputError(f"{run} holds no {name}, so there is nothing to report.", _AGAIN)
-    examples = run / "examples.jsonl"
     return Run(
         measurements=tuple(read_rows(run / "measurements.jsonl", Measurement)),
         findings=_record(run / "findings.json", Findings),
         facts=_facts(run),
-        examples=tuple(read_rows(examples, Example)) if examples.is_file() else (),
+        examples=_rows(run / "examples.jsonl", Example),
         provenance=_object(run / "provenance.json"),
+        categories=_rows(run / "categories.jsonl", CategoryMeasurement),
+        preferences=_rows(run / "preferences.jsonl", PreferenceReport),
     )
+
+
+def _rows(path: Path, kind: type[R]) -> tuple[R, ...]:
+    return tuple(read_rows(path, kind)) if path.is_file() else ()
 
 
 def _facts(run: Path) -> StudyFacts:

@@ -8,14 +8,16 @@ from veneer.records import Estimate, Findings
 
 WIDTH = 30
 MOST_ADVICE = 4
+MOST_ALARMS = 2
 
 
 def summary(findings: Findings, page: str) -> str:
-    """The verdict, the two bars, the claims and where the report lies, as plain text."""
+    """The verdict, alarms, the two bars, the claims and where the report lies, as plain text."""
     style, capability = findings.veneer["style"], findings.veneer["capability"]
     lines = [
         fill(findings.verdict, 88),
         "",
+        *_alarms(findings),
         f"style gap closed       {_bar(style)}",
         f"capability gap closed  {_bar(capability)}",
         "",
@@ -25,6 +27,18 @@ def summary(findings: Findings, page: str) -> str:
     for advice in findings.advice[:MOST_ADVICE]:
         lines.append(fill(f"Next: {advice.text}", 88, subsequent_indent="      "))
     return "\n".join([*lines, f"Report: {page}"])
+
+
+def _alarms(findings: Findings) -> list[str]:
+    """The first alarms, and how many more there are."""
+    if not findings.alarms:
+        return []
+    shown = findings.alarms[:MOST_ALARMS]
+    said = [fill(f"Alarm: {alarm.text}", 88, subsequent_indent="       ") for alarm in shown]
+    rest = len(findings.alarms) - len(shown)
+    if rest:
+        said.append(f"       and {rest} more in the report")
+    return [*said, ""]
 
 
 def _bar(estimate: Estimate) -> str:

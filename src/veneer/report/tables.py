@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from veneer.records import Family, Findings, GapClosed, Measurement
+from veneer.records import Family, Findings, GapClosed, Record
 from veneer.report.series import Grid, Pooled
 from veneer.report.wording import (
     amount,
@@ -25,13 +25,17 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number with what it rests on; `kind` is `number`, `name` or `none`."""
+    """A number with what it rests on; `kind` is `number`, `words`, `name` or `none`.
+
+    `shade` colours it from 0 to 100.
+    """
 
     text: str
     interval: str = ""
     counted: str = ""
     extra: str = ""
     kind: str = "number"
+    shade: int | None = None
     raw: tuple[Any, ...] = ()
 
 
@@ -45,6 +49,8 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     names: int = 1
+    notes: tuple[str, ...] = ()
+    family: str = ""
 
 
 def cell(metric: str, found: Pooled | None, gap: GapClosed | None = None) -> Cell:
@@ -171,7 +177,7 @@ def _only_base(grid: Grid, pair: Pair) -> Pooled | None:
 # ---- CSV ----------------------------------------------------------------------------------
 
 
-def rows_csv(kind: type[Measurement] | type[GapClosed], rows: Iterable[Any]) -> str:
+def rows_csv(kind: type[Record], rows: Iterable[Any]) -> str:
     """Records as CSV: a column a field, in the records' order; None is an empty field."""
     fields = list(kind.model_fields)
     return _csv(fields, ([getattr(row, f) for f in fields] for row in rows))

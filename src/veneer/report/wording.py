@@ -33,6 +33,9 @@ _METRICS = {
     "refusal_rate": "refusals",
     "win_rate": "win rate",
     "win_or_tie_rate": "rated equal or better",
+    "length_controlled_win_rate": "win rate at equal lengths",
+    "expected_max_toxicity": "expected maximum toxicity (lower is better)",
+    "toxicity_probability": "toxicity probability (lower is better)",
 }
 _SHORT = {
     "list_agreement": "lists",
@@ -43,7 +46,9 @@ _SHORT = {
     "authoritative_tone": "authoritative tone",
 }
 _ROLES = {"teacher-again": "teacher, asked again"}
-_CORRELATIONS = {"length_correlation"}
+_PLAIN = {"bits_per_byte", "bleu", "chrf", "chrf++", "ter", "brier_score"}
+_FALLING = {"expected_max_toxicity", "toxicity_probability", "bits_per_byte", "ter", "brier_score"}
+_HARNESS = "lm_eval:"
 
 
 def family_of(measure: str) -> Family:
@@ -57,12 +62,27 @@ def family_of(measure: str) -> Family:
 
 def measure_name(measure: str) -> str:
     """`nq` → `NQ 3-shot`; a name not known here stays as it is."""
-    return _MEASURES.get(measure, measure)
+    return _MEASURES.get(measure, measure.removeprefix(_HARNESS))
 
 
 def metric_name(metric: str) -> str:
     """A metric as a phrase or a question."""
-    return _METRICS.get(metric, metric.replace("_", " "))
+    if metric in _METRICS:
+        return _METRICS[metric]
+    said = metric.replace("_", " ").removesuffix(",none").replace(",", ", ")
+    return f"{said} (lower is better)" if falls(metric) else said
+
+
+def falls(metric: str) -> bool:
+    """Whether a lower value is the better one."""
+    bare = metric.partition(",")[0]
+    return bare in _FALLING or bare.endswith("perplexity")
+
+
+def is_rate(metric: str) -> bool:
+    """Whether a metric is a fraction, which is said in per cent."""
+    bare = metric.partition(",")[0]
+    return not (bare in _PLAIN or bare.endswith(("perplexity", "correlation")))
 
 
 def short_metric(measure: str, metric: str) -> str:
@@ -99,14 +119,14 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def score(metric: str, value: float | None) -> str:
     """A metric's value in its own unit: correlations as r, everything else as a percentage."""
-    return number(value) if metric in _CORRELATIONS else percent(value)
+    return percent(value) if is_rate(metric) else number(value)
 
 
 def interval(metric: str, low: float | None, high: float | None, digits: int = 1) -> str:
     """`[43.1, 52.0]` in the unit of `score`, or what is not known of it."""
     if low is None or high is None:
         return "no interval"
-    if metric in _CORRELATIONS:
+    if metric and not is_rate(metric):
         return f"[{number(low)}, {number(high)}]"
     return f"[{number(100 * low, digits)}, {number(100 * high, digits)}]"
 

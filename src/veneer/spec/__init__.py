@@ -12,8 +12,9 @@ from veneer.spec.loading import (
     load_study,
     parse_study,
 )
-from veneer.spec.parts import MEASURES, Budget, Corpus, Measure, Teacher, parse_tokens
-from veneer.spec.study import NEEDS, Study
+from veneer.spec.measures import MEASURES, NEEDS, Measure
+from veneer.spec.parts import Budget, Corpus, Teacher, parse_tokens
+from veneer.spec.study import Study
 
 __all__ = [
     "BUILT_IN",

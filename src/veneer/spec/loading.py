@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from veneer.errors import InputError, SpecError, nearest
-from veneer.spec.study import NEEDS, Study
+from veneer.spec.measures import NEEDS
+from veneer.spec.study import Study
 
 BUILT_IN = {"pocket": Path(__file__).parents[1] / "pocket" / "study.yaml"}
 
@@ -51,7 +52,12 @@ def check_files(study: Study, here: Path) -> None:
     wanted = []
     if study.evaluation != "pocket":
         for measure in study.measures:
-            wanted += [(f"{study.evaluation}/{n}", f"measure {measure}") for n in NEEDS[measure]]
+            needed = NEEDS.get(measure, ())
+            wanted += [(f"{study.evaluation}/{n}", f"measure {measure}") for n in needed]
+    if "toxicity" in study.measures and study.toxicity.scorer == "lexicon" and not study.is_pocket:
+        wanted.append((f"{study.evaluation}/toxic_words.txt", "the toxicity scorer lexicon"))
+    if study.tasks:
+        wanted.append((study.tasks, "tasks of lm-eval"))
     for name, corpus in study.corpora.items():
         given = [corpus.collect, *corpus.import_]
         given += [corpus.synthesize.seeds] if corpus.synthesize else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,11 +16,11 @@ from pydantic import (
 
 from veneer.corpus.dedup import Dedup, Sameness
 from veneer.corpus.pipeline.settings import Curation, Decontamination
+from veneer.measure.judging.settings import JudgeSettings
 from veneer.models.resolve import parse_model
+from veneer.spec.measures import Measure
 from veneer.student.refine.refinement import Refinement
 
-Measure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 SUFFIXES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 
 
@@ -74,6 +74,11 @@ def _by_name(value: Any) -> Any:
 
 
 NamedTeacher = Annotated[Teacher, BeforeValidator(_by_name, json_schema_input_type=str | Teacher)]
+
+
+NamedJudge = Annotated[
+    JudgeSettings, BeforeValidator(_by_name, json_schema_input_type=str | JudgeSettings)
+]
 
 
 class Budget(Strict):

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from veneer.errors import nearest
+from veneer.measure.toxicity.settings import ToxicitySettings
 from veneer.models.resolve import parse_model
 from veneer.pocket.scale import PocketScale, pocket_scale
-from veneer.spec.parts import MEASURES, Budget, Corpus, Measure, NamedTeacher, Strict, Tokens
+from veneer.spec.measures import MEASURES, Measure
+from veneer.spec.parts import Budget, Corpus, NamedJudge, NamedTeacher, Strict, Tokens
 from veneer.student.recipe import Recipe, unfolded
 
 
@@ -23,16 +25,6 @@ Scale = Annotated[
 
 NamedRecipe = Annotated[Recipe, BeforeValidator(unfolded, json_schema_input_type=str | Recipe)]
 
-NEEDS: dict[str, tuple[str, ...]] = {
-    "nq": ("nq.jsonl", "nq_shots.jsonl"),
-    "nq-0shot": ("nq.jsonl",),
-    "mmlu": ("mmlu_test.jsonl", "mmlu_dev.jsonl"),
-    "humaneval": ("humaneval.jsonl",),
-    "style": ("prompts.jsonl",),
-    "toxicity": ("toxicity.jsonl", "toxic_words.txt"),
-}
-"""Files of the evaluation folder that each measure reads, in the benchmarks' published formats."""
-
 
 class Study(Strict):
     """A whole study: teacher, base models, imitation data, amounts, seeds, measures.
@@ -40,7 +32,10 @@ class Study(Strict):
     `evaluation` is a folder with the files that `NEEDS` lists for the measures, or "pocket".
     The teacher answers its prompts.jsonl twice, everybody else once. Questions of nq.jsonl,
     prompts.jsonl and keep_out.jsonl ({"text"}) never enter imitation data. `answer_tokens`
-    limits what a model may say to an item of a measure.
+    limits what a model may say to an item of a measure. `judge` compares answers with the
+    teacher's (measure "judge") and tells their tone (with "style"). `toxicity` says how that is
+    scored. `samples: {humaneval: 20}` writes 20 programs a problem, for pass@k. `tasks` is a
+    folder of lm-eval tasks of one's own, for measures lm_eval:NAME.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -53,6 +48,10 @@ class Study(Strict):
     measures: tuple[Measure, ...] = Field(default=MEASURES, min_length=1)
     answer_tokens: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     evaluation: str
+    judge: NamedJudge | None = None
+    toxicity: ToxicitySettings = ToxicitySettings()
+    samples: dict[Measure, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    tasks: str | None = None
     pocket: Scale | None = None
     budget: Budget = Budget()
 
@@ -71,6 +70,15 @@ class Study(Strict):
         for amounts in [self.tokens, *(c.tokens for c in self.corpora.values() if c.tokens)]:
             if list(amounts) != sorted(set(amounts)):
                 raise ValueError("tokens must rise, each amount once")
+        if set(self.samples) - {"humaneval"}:
+            raise ValueError("samples are drawn for humaneval only: samples: {humaneval: 20}")
+        if "judge" in self.measures and (self.judge is None or "style" not in self.measures):
+            raise ValueError(
+                "the measure judge needs the key judge (judge: openai:NAME) and the measure style, "
+                "whose answers it compares"
+            )
+        if self.judge and not {"judge", "style"} & set(self.measures):
+            raise ValueError("judge is named, but neither judge nor style is measured")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("a seed stands twice in seeds")
         for name, corpus in self.corpora.items():

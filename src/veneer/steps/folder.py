@@ -99,7 +99,7 @@ class RunFolder:
                     + (f"\n  … and {len(differing) - 8} more" if len(differing) > 8 else ""),
                     "Choose another folder with --out, or put the study back as it was.",
                 )
-        elif any(entry.name != ".lock" for entry in self.root.iterdir()):
+        elif any(not entry.name.startswith(".") for entry in self.root.iterdir()):
             raise RunFolderError(
                 f"{self.root} is not empty and is not a run folder.",
                 "Choose a new or empty folder with --out.",

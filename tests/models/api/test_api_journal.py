@@ -52,6 +52,7 @@ def test_a_key_names_all_that_decides_an_answer_and_nothing_else():
         {"messages": [{"role": "system", "content": "q"}]},
         {"temperature": None},
         {"temperature": 1},
+        {"top_p": 0.9},
         {"max_tokens": 11},
         {"seed": 0},
         {"logprobs": True},
@@ -60,6 +61,8 @@ def test_a_key_names_all_that_decides_an_answer_and_nothing_else():
     keys = {asked(), *(asked(**change) for change in changes)}
     assert len(keys) == 1 + len(changes)
     assert asked(temperature=0) == asked() == asked(base_url="http://host/v1/")
+    before_there_was_top_p = "6012c6951c968585e15d400ff0dbdaa81b2128a96347d1e603ed0fbab5877abc"
+    assert asked() == asked(top_p=None) == before_there_was_top_p
     assert shared_key(["a"]) == "a" != shared_key(["a", "b"]) != shared_key(["b", "a"])
 
 

@@ -116,6 +116,18 @@ def test_logprobs_are_the_mean_over_tokens_or_refused():
             assert plain.report().from_journal == 1
 
 
+def test_top_p_is_sent_and_told_apart_only_below_one():
+    with start(unsupported="top_p") as server, model(server) as api:
+        (plain,) = api.ask([Ask.of("q")], max_new_tokens=9, top_p=1.0)
+        assert plain.outcome == "answered"
+        with pytest.raises(InputError, match="does not take the parameter 'top_p'"):
+            api.ask([Ask.of("q")], max_new_tokens=9, top_p=0.9)
+        server.change(unsupported="")
+        api.ask([Ask.of("q")], max_new_tokens=9, top_p=0.9)
+        api.ask([Ask.of("q")], max_new_tokens=9)
+        assert len(server.ledger()["billed"]) == 2
+
+
 def test_every_ending_has_its_outcome():
     texts = ["fine", "[refuse]", "[stop]", "[empty]", "[filter]", "[long]", "[words 90]"]
     with start() as server, model(server) as api:

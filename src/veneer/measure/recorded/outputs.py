@@ -7,7 +7,9 @@ Shapes read, plain or gzipped, JSON array or JSONL:
 - QLoRA generations `{question_id, text, generation, generation_truncated}` (the answer is
   the truncated one, cut where the model went on to talk to itself);
 - any `{prompt | instruction [+ input] | question, output | response | completion | answer |
-  generation}`.
+  continuation | generation}`;
+- Veneer's own answers `{prompt, text, model, sample, outcome, reason}`: of several samples of a
+  prompt the lowest counts, and an answer that failed stays failed.
 
 Answers are known by their prompt's text, or by `question_id` where a file has no text.
 """
@@ -15,18 +17,23 @@ Answers are known by their prompt's text, or by `question_id` where a file has n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from veneer.errors import InputError
 from veneer.measure.recorded.files import Row, read_rows_of
 from veneer.measure.recorded.naming import contradicts, same_model, stem_of
-from veneer.records import Answer
+from veneer.records import Answer, Outcome
 
 MODEL_FIELDS = ("generator", "model_id", "model", "model_name")
-ANSWER_FIELDS = ("output", "response", "completion", "answer", "generation_truncated", "generation")
+ANSWER_FIELDS = (
+    "output", "response", "completion", "answer", "continuation", "generation_truncated",
+    "generation",
+)  # fmt: skip
 PROMPT_FIELDS = ("instruction", "prompt", "question", "query")
 SHAPES = (
     'Known shapes: {"instruction", "output", "generator"}, {"question_id", "model_id", "choices"}, '
@@ -43,6 +50,8 @@ class Said:
     answer: str | None
     answer_id: str = ""
     category: str = ""
+    outcome: Outcome = "answered"
+    reason: str = ""
 
 
 Reader = Callable[[Path, Row], Iterable[Said]]
@@ -90,7 +99,33 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
         InputError: as in `files`, and for unknown shapes, several models in one file, or
             a model other than the one claimed.
     """
-    rows = read_rows_of(path)
+    return outputs_of(path, read_rows_of(path), claimed)
+
+
+def outputs_of(
+    path: Path, rows: Sequence[Row], claimed: str | None = None, every: bool = False
+) -> Outputs:
+    """`read_outputs` of rows at hand, at least one; `every`: all answers to a prompt are kept."""
+    inside = model_in(path, rows, claimed)
+    read = _reader(path, rows[0])
+    if read is _own:
+        rows = sorted(rows, key=_sample)
+    found = [one for row in rows for one in read(path, row)]
+    first: dict[Any, Said] = {}
+    for one in found:
+        first.setdefault(one.prompt if one.prompt is not None else one.question, one)
+    said = tuple(found if every else first.values())
+    return Outputs(
+        path=path,
+        model=inside or claimed or stem_of(path),
+        said=said,
+        named_inside=inside is not None,
+        repeated=len(found) - len(said),
+    )
+
+
+def model_in(path: Path, rows: Sequence[Row], claimed: str | None = None) -> str | None:
+    """The model that the rows of a file name, if they name one; errors as `read_outputs`."""
     names = Counter(name for row in rows if (name := _model(row.fields)))
     if len(names) > 1:
         told = ", ".join(f"{name} ({count} rows)" for name, count in names.most_common())
@@ -108,20 +143,12 @@ def read_outputs(path: Path, claimed: str | None = None) -> Outputs:
             f"{path} is called after {stem_of(path)!r}, but says that it belongs to {inside!r}.",
             f"Give the right file, or write {inside}=FILE if that is the model you mean.",
         )
-    read = _reader(path, rows[0])
-    said: dict[Any, Said] = {}
-    total = 0
-    for row in rows:
-        for one in read(path, row):
-            total += 1
-            said.setdefault(one.prompt if one.prompt is not None else one.question, one)
-    return Outputs(
-        path=path,
-        model=inside or claimed or stem_of(path),
-        said=tuple(said.values()),
-        named_inside=inside is not None,
-        repeated=total - len(said),
-    )
+    return inside
+
+
+def holds_answers(fields: Mapping[str, Any]) -> bool:
+    """Whether a row with these fields is of a shape that is read here."""
+    return _reader_of(fields) is not None
 
 
 def with_prompts(files: Sequence[Outputs], questions: Path | None = None) -> list[Outputs]:
@@ -164,10 +191,10 @@ def prompt_of(said: Said) -> str:
 
 def _answer(model: str, said: Said) -> Answer:
     text = said.answer or ""
-    outcome, reason = "answered", ""
+    outcome, reason = said.outcome, said.reason
     if said.answer is None:
         outcome, reason = "failed", "the file holds no answer"
-    elif not text.strip():
+    elif outcome == "answered" and not text.strip():
         outcome, reason = "empty", "the answer is empty"
     return Answer(
         prompt=prompt_of(said),
@@ -196,15 +223,25 @@ def _model(fields: dict[str, Any]) -> str | None:
 
 
 def _reader(path: Path, row: Row) -> Reader:
-    fields = row.fields
+    read = _reader_of(row.fields)
+    if read is None:
+        raise InputError(
+            f"{path}, {row.at}: no answers in the fields {_listed(row.fields)}.", SHAPES
+        )
+    return read
+
+
+def _reader_of(fields: Mapping[str, Any]) -> Reader | None:
     if isinstance(fields.get("choices"), list) and "question_id" in fields:
         return _mt_bench
+    if {"prompt", "text", "outcome"} <= set(fields):
+        return _own
     answered = any(name in fields for name in ANSWER_FIELDS)
     if "question_id" in fields and "text" in fields:
         return _generation if answered else _vicuna
     if answered and ("question_id" in fields or any(name in fields for name in PROMPT_FIELDS)):
         return _plain
-    raise InputError(f"{path}, {row.at}: no answers in the fields {_listed(fields)}.", SHAPES)
+    return None
 
 
 def _mt_bench(path: Path, row: Row) -> Iterable[Said]:
@@ -254,6 +291,31 @@ def _plain(path: Path, row: Row) -> Iterable[Said]:
     question = None if number is None else (str(number), 0)
     identity = str(fields.get("answer_id") or "")
     yield Said(prompt, question, _text(path, row, name), identity, _category(row))
+
+
+def _own(path: Path, row: Row) -> Iterable[Said]:
+    try:
+        one = Answer.model_validate(row.fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path}, {row.at}: not an answer as this tool writes it ({place}: {first['msg']}).",
+            "Write the file again, or give rows of prompt and output.",
+        ) from error
+    yield Said(
+        one.prompt,
+        None,
+        one.text,
+        category=one.category,
+        outcome=one.outcome,
+        reason=one.reason,
+    )
+
+
+def _sample(row: Row) -> int:
+    number = row.fields.get("sample")
+    return number if isinstance(number, int) else 0
 
 
 def _text(path: Path, row: Row, name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from veneer.models.api.budget import why_stopped, worst_case
 from veneer.models.api.client import ApiModel
 from veneer.models.api.desk import Desk, Line
-from veneer.models.api.entries import Intent, request_key
+from veneer.models.api.entries import Intent, request_key, sent_top_p
 from veneer.models.api.prices import priced
 from veneer.models.asking import Ask, Progress, Reply
 from veneer.records import Message
@@ -32,6 +32,7 @@ class BatchModel(ApiModel):
         *,
         max_new_tokens: int,
         temperature: float | None = None,
+        top_p: float = 1.0,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> list[Reply | None]:
@@ -47,7 +48,12 @@ class BatchModel(ApiModel):
         """
         import openai
 
-        options = {"temperature": temperature, "seed": seed, "logprobs": self._logprobs}
+        options = {
+            "temperature": temperature,
+            "top_p": sent_top_p(top_p),
+            "seed": seed,
+            "logprobs": self._logprobs,
+        }
         line = functools.partial(self._line, limit=max_new_tokens, options=options)
         keys = [line(ask.messages, (ask.sample,)).intent.keys[0] for ask in asks]
         known = self._journal.answers(sorted(set(keys)))

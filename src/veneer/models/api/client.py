@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from veneer.errors import InputError
 from veneer.models.api.budget import Budget
 from veneer.models.api.endpoint import Endpoint
-from veneer.models.api.entries import Spent, request_key
+from veneer.models.api.entries import Spent, request_key, sent_top_p
 from veneer.models.api.journal import Journal
 from veneer.models.api.limits import Limiter
 from veneer.models.api.prices import price_of, required_price
@@ -113,13 +113,14 @@ class ApiModel:
         *,
         max_new_tokens: int,
         temperature: float | None = None,
+        top_p: float = 1.0,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> list[Reply | None]:
         """A reply to each, in order; None for what a budget left unasked (`stopped` says why).
 
-        `temperature` and `seed` are sent only where they are given. Two asks for the same sample
-        of the same conversation are one request.
+        `temperature` and `seed` are sent only where they are given, `top_p` only below 1. Two
+        asks for the same sample of the same conversation are one request.
 
         Raises:
             InputError: the endpoint takes no such request (key, model, credit, an option that it
@@ -127,12 +128,15 @@ class ApiModel:
         """
         from veneer.models.api.traffic import Settings, Traffic, Wanted
 
+        nucleus = sent_top_p(top_p)
+
         def key(messages: tuple[Message, ...], sample: int, logprobs: bool) -> str:
             return request_key(
                 base_url=self.endpoint.url,
                 model=self.endpoint.model,
                 messages=[{"role": m.role, "content": m.content} for m in messages],
                 temperature=temperature,
+                top_p=nucleus,
                 max_tokens=max_new_tokens,
                 seed=seed,
                 logprobs=logprobs,
@@ -159,6 +163,7 @@ class ApiModel:
         settings = Settings(
             max_tokens=max_new_tokens,
             temperature=temperature,
+            top_p=nucleus,
             seed=seed,
             logprobs=self._logprobs,
             collection=self._collection,

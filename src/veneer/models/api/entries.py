@@ -17,6 +17,7 @@ def request_key(
     model: str,
     messages: Sequence[Mapping[str, str]],
     temperature: float | None,
+    top_p: float | None = None,
     max_tokens: int,
     seed: int | None,
     logprobs: bool,
@@ -24,7 +25,8 @@ def request_key(
 ) -> str:
     """64 hex digits that name one answer wanted: SHA-256 over the canonical JSON of its request.
 
-    None is what is not sent. 0 and 0.0 are one temperature.
+    None is what is not sent; a `top_p` that is not sent is not in the name either. 0 and 0.0 are
+    one temperature.
     """
     wanted = {
         "base_url": base_url.rstrip("/"),
@@ -36,8 +38,15 @@ def request_key(
         "logprobs": logprobs,
         "sample": sample,
     }
+    if top_p is not None:
+        wanted["top_p"] = float(top_p)
     text = json.dumps(wanted, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sent_top_p(top_p: float) -> float | None:
+    """What is sent of a `top_p`: nothing of 1, which cuts nothing off."""
+    return None if top_p >= 1 else top_p
 
 
 def shared_key(keys: Sequence[str]) -> str:

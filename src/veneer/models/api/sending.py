@@ -68,6 +68,7 @@ class Sender:
         samples: int,
         max_tokens: int,
         temperature: float | None,
+        top_p: float | None = None,
         seed: int | None,
         logprobs: bool,
     ) -> Attempt:
@@ -82,7 +83,12 @@ class Sender:
         while True:
             limit_name = self._limit_name
             wanted: dict[str, Any] = {"messages": messages, limit_name: max_tokens}
-            given = {"temperature": temperature, "seed": seed, "logprobs": logprobs or None}
+            given = {
+                "temperature": temperature,
+                "top_p": top_p,
+                "seed": seed,
+                "logprobs": logprobs or None,
+            }
             wanted |= {key: value for key, value in given.items() if value is not None}
             if samples > 1:
                 wanted["n"] = samples
@@ -164,7 +170,8 @@ class Sender:
                 f"{where.url} is no chat endpoint: {reason}",
                 "Check the base URL (it usually ends in /v1).",
             )
-        parameter = error.param if error.param in ("n", "logprobs", "temperature", "seed") else ""
+        known = ("n", "logprobs", "temperature", "top_p", "seed")
+        parameter = error.param if error.param in known else ""
         if status in (400, 422) and parameter:
             raise InputError(
                 f"{where.url} does not take the parameter {parameter!r}: {reason}",

@@ -39,6 +39,7 @@ class Settings:
 
     max_tokens: int
     temperature: float | None
+    top_p: float | None
     seed: int | None
     logprobs: bool
     collection: str
@@ -252,6 +253,7 @@ class Traffic:
                 samples=len(wanted.samples),
                 max_tokens=s.max_tokens,
                 temperature=s.temperature,
+                top_p=s.top_p,
                 seed=s.seed,
                 logprobs=s.logprobs,
             )
