@@ -66,7 +66,6 @@ class _Slab(DynamicLayer):
             kept.append(new)
         self.filled = kept
 
-
     def keep(self, columns: torch.Tensor) -> None:
         """Of one row, keep only these columns, (kept,), in rising order."""
         for slab in self.filled:

@@ -34,10 +34,10 @@ class Columns(Protocol):
 def is_llama_shaped(model: PreTrainedModel) -> bool:
     """Whether `LlamaStep` does what the model does, and is worth while."""
     config: Any = model.config
-    if type(model).__name__ not in FAMILIES or type(model).__module__.split(".")[0] != "transformers":
+    kind = type(model)
+    if kind.__name__ not in FAMILIES or not kind.__module__.startswith("transformers.models."):
         return False
     rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    parts = list(model.modules())
     return (
         model.device.type == "cpu"
         and model.dtype == torch.float32
@@ -45,10 +45,19 @@ def is_llama_shaped(model: PreTrainedModel) -> bool:
         and config.hidden_act == "silu"
         and rotation in STEADY_ROTATIONS
         and not model.training
-        and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-        and not any(isinstance(part, nn.Linear) and type(part) is not nn.Linear for part in parts)
-        and all(type(getattr(layer.mlp, "down_proj", None)) is nn.Linear for layer in model.model.layers)
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+        and all(type(part) is nn.Linear for part in _maps(model))
     )
+
+
+def _maps(model: Any) -> list[nn.Module]:
+    """Every linear map; adapters and quantisation put other things in their place."""
+    found: list[nn.Module] = [model.get_output_embeddings()]
+    for layer in model.model.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        found += [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+        found += [mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    return found
 
 
 class LlamaStep:
