@@ -143,5 +143,5 @@ def _normed(x: torch.Tensor, norm: Any) -> torch.Tensor:
 def _joined(*parts: nn.Linear) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight and bias of several linear maps of one input."""
     weights: list[torch.Tensor] = [part.weight for part in parts]
-    biases = [part.bias for part in parts if part.bias is not None]
+    biases: list[torch.Tensor] = [part.bias for part in parts if part.bias is not None]
     return torch.cat(weights), torch.cat(biases) if len(biases) == len(parts) else None
