@@ -19,7 +19,7 @@ from veneer.measure.recorded import read_outputs, split_claim, with_prompts
 from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
 from veneer.measurement import summary
 from veneer.models.opening import Means, account_of
-from veneer.models.resolve import parse_model
+from veneer.models.resolve import local_folder, parse_model
 from veneer.records import Aggregate, Prompt, Role, ScoreSheet, Subject, read_rows, write_rows
 from veneer.steps import RunFolder, told_when_full
 from veneer.teacher.pool import read_pool
@@ -160,7 +160,8 @@ def _voice(
             "Leave --base-url out, or name a model behind it: openai:NAME.",
         )
     name, place = model_folder(model, out, "measured")
-    return Path(name).name if is_folder else name, {"model": place}, {}, {}
+    is_here = is_folder or local_folder(parse_model(model)) is not None
+    return place.name if is_here else name, {"model": place}, {}, {}
 
 
 def _evaluation(given: Sequence[str], measures: Sequence[str]) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from veneer.errors import InputError, nearest
 from veneer.measure.lm_eval_results import join_results
+from veneer.measure.sandbox import unavailable
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import (
     ToxicitySettings,
@@ -84,7 +85,8 @@ def measured(job: Job) -> None:
         `chat` (False: the model's template is not used, whatever its tokenizer says), `sample`
         (which of an endpoint's answers to a prompt; it is asked without a seed), `toxicity`
         (`ToxicitySettings`), `benchmarks` (fields of `veneer.measure.benchmarks.Options` that
-        decide results: samples, ks, chat, multiturn, shots).
+        decide results: samples, ks, chat, multiturn, shots), `programs` (False: HumanEval's are
+        not run, and so unscored; a study says so where there is no sandbox for them).
     means: `engine` (see `Options`).
     Writes sheets.jsonl (ScoreSheet rows), totals.jsonl (Aggregate rows, where a score has no
     items), model.json ({"subject", "parameters", "notes"}), answers.jsonl (Answer rows to
@@ -94,8 +96,13 @@ def measured(job: Job) -> None:
 
     Without `teacher_answers`, "style" only writes the answers: the teacher is compared with
     nobody, and its second sample with the first.
+
+    Raises:
+        InputError: a measure is unknown or lacks its files; HumanEval without a sandbox.
     """
     measures = known(job.params["measures"])
+    if "humaneval" in measures and job.params.get("programs", True):
+        needs_sandbox()
     job.progress(0, len(measures) + 1, "loading")
     subject = Subject.model_validate(job.params["subject"])
     if "model" in job.inputs:
@@ -349,6 +356,15 @@ def answers_to(
         )
         for prompt, one in zip(distinct, replies, strict=True)
     ]
+
+
+def needs_sandbox() -> None:
+    """Raise an InputError where no sandbox can be had for model-written programs."""
+    if missing := unavailable():
+        raise InputError(
+            f"humaneval cannot be measured here. {missing}",
+            "Install what is missing and type the same again, or leave humaneval out.",
+        )
 
 
 def known(measures: Sequence[str]) -> list[str]:
