@@ -61,8 +61,9 @@ def test_alarms_stand_above_the_claims_with_their_numbers(judged: Path) -> None:
     shown = said(box)
     for alarm in alarms:
         assert alarm.text in shown
-        for piece in alarm.rising:
-            assert piece.text.split(": ")[1] in shown.replace(" rises by ", ": ")
+        for piece in (*alarm.rising, *alarm.falling):
+            assert f"by {number(abs(100 * piece.estimate.value), 1)} pp [" in alarm.text
+            assert f"(n {piece.estimate.n}" in alarm.text
     assert shown.startswith(f"{len(alarms)} alarms")
 
 
