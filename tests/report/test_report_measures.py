@@ -62,7 +62,8 @@ def test_alarms_stand_above_the_claims_with_their_numbers(judged: Path) -> None:
     for alarm in alarms:
         assert alarm.text in shown
         for piece in (*alarm.rising, *alarm.falling):
-            assert piece.text in shown
+            assert f"by {number(abs(100 * piece.estimate.value), 1)} pp [" in alarm.text
+            assert f"(n {piece.estimate.n}" in alarm.text
     assert shown.startswith(f"{len(alarms)} alarms")
 
 
