@@ -11,6 +11,7 @@ from veneer.measure.benchmarks import Options, item_texts, run_benchmarks
 from veneer.measure.humaneval import pass_at_k
 from veneer.measure.lm_eval_results import ModelInfo, write_results
 from veneer.models import chat
+from veneer.models.asking import Reply
 from veneer.models.decoding import Generated
 from veneer.models.local import LocalModel
 from veneer.records import Subject
@@ -129,6 +130,36 @@ def test_each_sample_has_random_numbers_of_its_own(data):
     assert [sheet.metric for sheet in greedy.sheets] == ["pass@1"]
     assert greedy.notes == []
     assert len({answer.text for answer in greedy.answers}) == 1
+
+
+class Endpoint:
+    name = "openai:somebody"
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, asks, *, max_new_tokens, temperature=0.0, seed=0, progress=None):
+        self.asked += [(ask.sample, temperature) for ask in asks]
+        return [Reply(f"```python\ndef one():\n    return {ask.sample}\n```") for ask in asks]
+
+
+def test_an_endpoint_is_asked_for_samples_that_are_told_apart(data):
+    endpoint = Endpoint()
+    problems = [
+        {"task_id": f"T/{i}", "entry_point": "one", "prompt": f"# {i}\n{PROMPT}", "test": TEST}
+        for i in range(3)
+    ]
+    lines(data / "humaneval.jsonl", problems)
+    options = Options(samples=3, ks=(1,))
+    found = run_benchmarks(endpoint, ["humaneval"], data, SUBJECT, options=options)
+    assert endpoint.asked == [(0, 0.8), (1, 0.8), (2, 0.8)] * 3
+    assert found.notes == ["humaneval: an endpoint is sampled without top_p."]
+    (sheet,) = found.sheets
+    if None not in sheet.values:
+        assert sheet.values == pytest.approx((1 / 3,) * 3)
+        one = Endpoint()
+        (sheet,) = run_benchmarks(one, ["humaneval"], data, SUBJECT).sheets
+        assert (sheet.values, one.asked) == ((0.0,) * 3, [(0, 0.0)] * 3)
 
 
 def test_item_texts_are_named_as_in_the_sheets(data):

@@ -1,8 +1,8 @@
 """lm-eval's view of a model that can only be asked, such as one behind an endpoint.
 
 Every prompt of a task goes out as a user's message. Log-probabilities of given texts are not to
-be had, so tasks that choose among options cannot run; `benchmark` says so item by item. A repeated
-prompt asks for another sample.
+be had, so tasks that choose among options cannot run; `benchmark` says so item by item. Where
+answers are drawn, a repeated prompt asks for another sample.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class AskedHarness(LM):
         asks = []
         for text in texts:
             asks.append(Ask(_messages(text), asked_before[text]))
-            asked_before[text] += 1
+            asked_before[text] += bool(settings["do_sample"])
         replies = self.model.ask(
             asks,
             max_new_tokens=self.max_new_tokens.get(task, int(settings["max_gen_toks"])),

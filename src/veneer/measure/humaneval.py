@@ -26,7 +26,7 @@ STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 SAMPLED = {"do_sample": True, "temperature": 0.8, "top_p": 0.95}
 """Generation settings for several samples a problem."""
 
-_FENCE = re.compile(r"^([ \t]*)(?:>[ \t]?)?(`{3,}|~{3,})([^`\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})([^`\n]*)$", re.MULTILINE)
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL)
 _THOUGHT = re.compile(r"\A.*?</(?:think|thinking|thought|reasoning)>", re.DOTALL)
 

@@ -102,13 +102,10 @@ def write_results(out: Path, found: Mapping[str, Any], model: ModelInfo, limit: 
         results["configs"] = {task: _placeless(c) for task, c in results["configs"].items()}
     results |= {"config": _config(model, limit), **_environment(), **_tokenizer(model)}
     results |= {"task_hashes": hashes, **_identity(model)}
-    text = json.dumps(_finite(results), indent=2, default=_plain, ensure_ascii=False)
-    (out / RESULTS).write_text(text, encoding="utf-8")
+    (out / RESULTS).write_text(_json(results, indent=2), encoding="utf-8")
     for task, rows in samples.items():
-        with (out / f"samples_{task}.jsonl").open("w", encoding="utf-8") as file:
-            for row in rows:
-                line = json.dumps(_finite(_sample(row)), default=_plain, ensure_ascii=False)
-                file.write(line + "\n")
+        lines = [_json(_sample(row)) + "\n" for row in rows]
+        (out / f"samples_{task}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def join_results(folders: Sequence[Path], out: Path) -> None:
@@ -125,18 +122,25 @@ def join_results(folders: Sequence[Path], out: Path) -> None:
     (out / RESULTS).write_text(text, encoding="utf-8")
 
 
+def _json(value: Any, indent: int | None = None) -> str:
+    """As lm-eval writes it, with "N/A" where a number is none."""
+    settings: Any = {"indent": indent, "default": _plain, "ensure_ascii": False}
+    try:
+        return json.dumps(value, allow_nan=False, **settings)
+    except ValueError:
+        return json.dumps(_finite(value), **settings)
+
+
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
     """A sample as lm-eval's tracker shapes it for `datasets`."""
-    from lm_eval.utils import sanitize_list
-
     arguments = {
         f"gen_args_{i}": {f"arg_{j}": part for j, part in enumerate(given)}
         for i, given in enumerate(row["arguments"])
     }
     return {
         **row,
-        "resps": sanitize_list(row["resps"]),
-        "filtered_resps": sanitize_list(row["filtered_resps"]),
+        "resps": _texts(row["resps"]),
+        "filtered_resps": _texts(row["filtered_resps"]),
         "arguments": arguments,
         "target": str(row["target"]),
     }
@@ -223,6 +227,13 @@ def _placeless(config: Mapping[str, Any]) -> dict[str, Any]:
         if key in kept:
             kept[key] = short(kept[key])
     return kept
+
+
+def _texts(value: Any) -> Any:
+    """Every inner value as text; lm-eval's `sanitize_list`."""
+    if isinstance(value, list | tuple):
+        return [_texts(one) for one in value]
+    return str(value)
 
 
 def _finite(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,11 @@ def drawing_from(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """lm-eval logs, prints and draws bars; a step reports its own progress."""
+    """lm-eval logs, prints and draws bars; a step reports its own progress.
+
+    What the libraries hold is left out of garbage collection meanwhile: a single pass over it
+    takes as long as lm-eval itself does for hundreds of items.
+    """
     import datasets
     import lm_eval.api.metrics as metrics_module
     import lm_eval.api.task as task_module
@@ -52,6 +57,9 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lm_eval", "huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     bar, stderr = task_module.tqdm, metrics_module.bootstrap_stderr
+    is_frozen = gc.get_freeze_count() > 0
+    if not is_frozen:
+        gc.freeze()
     was_silent = datasets.utils.are_progress_bars_disabled()
     datasets.utils.disable_progress_bars()
     for logger in loggers:
@@ -61,6 +69,8 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        if not is_frozen:
+            gc.unfreeze()
         if not was_silent:
             datasets.utils.enable_progress_bars()
         for logger, level in zip(loggers, levels, strict=True):
