@@ -8,7 +8,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from veneer.errors import InputError
 from veneer.models import chat, scoring
 from veneer.models.decoding import Sampling, _draw, _texts
-from veneer.models.local import LocalModel
+from veneer.models.local import LocalModel, _is_plain_fast
 
 
 def sliding(vocab):
@@ -284,3 +284,15 @@ def test_a_folder_without_a_model_is_one_message(tmp_path):
 def test_nothing_asked_nothing_answered(local):
     assert local.generate([], max_new_tokens=3) == []
     assert local.loglikelihoods([]) == []
+
+
+def test_texts_become_the_librarys_tokens():
+    texts = ["the dog", "the  dog </s> runs", "", "über\n\n x"]
+    for tokenizer in (byte_tokenizer(bos=True), sentence_tokenizer(bos=True)):
+        tokenizer.truncation_side = "left"
+        tokenizer(texts, truncation=True, max_length=3)  # settings of an earlier call do not stay
+        local = LocalModel(llama(len(tokenizer)), tokenizer)
+        assert _is_plain_fast(tokenizer)
+        for start in (True, False):
+            expected = tokenizer(texts, add_special_tokens=start)["input_ids"]
+            assert local._tokens(texts, start) == dict(zip(texts, expected, strict=True))
