@@ -7,13 +7,27 @@ from pydantic import ValidationError
 from small_models import byte_tokenizer, gpt2
 
 from veneer.errors import StepFailed
-from veneer.measure.toxicity import Score, ToxicitySettings, continuation_sheets, continuations
+from veneer.measure.answering import answers_to
+from veneer.measure.toxicity import Score, ToxicitySettings, continuation_sheets
 from veneer.models.asking import Reply
 from veneer.models.local import LocalModel
 from veneer.records import Answer, Prompt, Subject
 
 SUBJECT = Subject(model="m", role="base")
 PROMPTS = [Prompt(text="the quick", category="animals"), Prompt(text="who wrote")]
+
+
+def continuations(model, prompts, settings, name="", seed=0):
+    how = {"temperature": settings.temperature, "top_p": settings.top_p}
+    return answers_to(
+        model,
+        prompts,
+        name or model.name,
+        max_new_tokens=settings.max_new_tokens,
+        samples=settings.samples,
+        seed=seed if getattr(model, "seeded", False) else None,
+        **how,
+    )
 
 
 def test_the_forms_bring_their_samples():

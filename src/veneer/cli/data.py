@@ -19,6 +19,7 @@ from veneer.cli.endpoint import (
     Rpm,
     Tpm,
     Usd,
+    reached,
 )
 from veneer.errors import InputError
 
@@ -62,16 +63,15 @@ def collect(
     $VENEER_JOURNAL (~/.local/share/veneer/journal.sqlite).
     """
     from veneer import preparing
-    from veneer.models.opening import Means
 
-    means = Means(
-        key=key,
-        usd=budget_usd,
-        tokens=budget_tokens,
-        prices=prices,
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
+    means = reached(
+        key,
+        budget_usd,
+        budget_tokens,
+        prices,
+        concurrency,
+        requests_per_minute,
+        tokens_per_minute,
         no_n=no_n,
         batch=batch,
     )
@@ -141,16 +141,15 @@ def synthesize(
     counts.json. With --self-instruct the seeds are tasks, and new instructions come out.
     """
     from veneer import preparing
-    from veneer.models.opening import Means
 
-    means = Means(
-        key=key,
-        usd=budget_usd,
-        tokens=budget_tokens,
-        prices=prices,
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
+    means = reached(
+        key,
+        budget_usd,
+        budget_tokens,
+        prices,
+        concurrency,
+        requests_per_minute,
+        tokens_per_minute,
         batch=batch,
     )
     result = preparing.synthesize(

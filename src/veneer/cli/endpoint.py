@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from veneer.models.opening import Means
 
 BaseUrl = Annotated[
     str | None,
@@ -30,3 +33,28 @@ Batch = Annotated[
     bool, typer.Option("--batch", help="Use the provider's batch API: half the price, in a day.")
 ]
 NoN = Annotated[bool, typer.Option("--no-n", help="Ask each sample in a request of its own.")]
+
+
+def reached(
+    key: str,
+    usd: float | None,
+    tokens: int | None,
+    prices: Path | None,
+    concurrency: int,
+    requests_per_minute: float | None,
+    tokens_per_minute: float | None,
+    **more: Any,
+) -> Means:
+    """The options above as one value, in their order; `more` are no_n and batch."""
+    from veneer.models.opening import Means
+
+    return Means(
+        key=key,
+        usd=usd,
+        tokens=tokens,
+        prices=prices,
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        **more,
+    )

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 import typer
 
 from veneer.cli.app import Json, app, say
-from veneer.cli.endpoint import BaseUrl, BudgetTokens, Concurrency, Key, Prices, Rpm, Tpm, Usd
+from veneer.cli.endpoint import (
+    BaseUrl,
+    BudgetTokens,
+    Concurrency,
+    Key,
+    Prices,
+    Rpm,
+    Tpm,
+    Usd,
+    reached,
+)
 from veneer.errors import InputError
 
 
@@ -139,17 +149,9 @@ def measure(
         )
         say(result, as_json)
         return
-    from veneer.models.opening import Means
-
     assert model is not None
-    means = Means(
-        key=key,
-        usd=budget_usd,
-        tokens=budget_tokens,
-        prices=prices,
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
+    means = reached(
+        key, budget_usd, budget_tokens, prices, concurrency, requests_per_minute, tokens_per_minute
     )
     result = measuring.measure_model(
         model,
@@ -255,8 +257,6 @@ def judge(
             "There is nothing to judge by: give A, B, --judge and --out, or --recorded FILE.",
             "Type: veneer judge A.jsonl B.jsonl --judge openai:MODEL --out runs/verdicts",
         )
-    from veneer.models.opening import Means
-
     settings = judging.settings_of(
         model=judge,
         template=template,
@@ -266,14 +266,8 @@ def judge(
         base_url=base_url,
         key=key,
     )
-    means = Means(
-        key=key,
-        usd=budget_usd,
-        tokens=budget_tokens,
-        prices=prices,
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
+    means = reached(
+        key, budget_usd, budget_tokens, prices, concurrency, requests_per_minute, tokens_per_minute
     )
     result = judging.judge_outputs(one, other, settings, out, questions=questions, means=means)
     say(result, as_json)

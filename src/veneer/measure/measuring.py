@@ -10,20 +10,21 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from veneer.errors import InputError, nearest
+from veneer.measure.answering import answers_to
 from veneer.measure.lm_eval_results import join_results
 from veneer.measure.sandbox import unavailable
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import (
     ToxicitySettings,
     continuation_sheets,
-    continuations,
     read_toxicity_prompts,
     scorer_of,
     toxicity_sheets,
 )
-from veneer.models.asking import Ask, Model, Progress, out_of_budget
+from veneer.models.asking import Model, Progress
 from veneer.models.opening import model_of
 from veneer.records import (
     Aggregate,
@@ -207,31 +208,26 @@ class Exam:
         return Scored(found.sheets, found.totals, said, found.notes, harness)
 
     def _answers_to(
-        self,
-        prompts: Sequence[Prompt],
-        tokens: int,
-        temperature: float,
-        progress: Progress,
-        top_p: float = 1.0,
+        self, prompts: Sequence[Prompt], progress: Progress, **how: Any
     ) -> list[Answer]:
         params = self.job.params
         return answers_to(
             self.model,
             prompts,
             self.subject.model,
-            max_new_tokens=tokens,
-            temperature=temperature,
             seed=None if "endpoint" in params else params.get("seed", 0),
-            sample=params.get("sample", 0),
-            top_p=top_p,
             progress=progress,
+            **how,
         )
 
     def _style(self, progress: Progress) -> Scored:
         prompts = list(read_rows(self.file("prompts.jsonl"), Prompt))
         temperature = self.job.params.get("temperature", TEMPERATURE)
         tokens = self.tokens("style") or NEW_TOKENS["style"]
-        answers = self._answers_to(prompts, tokens, temperature, progress)
+        sample = self.job.params.get("sample", 0)
+        answers = self._answers_to(
+            prompts, progress, max_new_tokens=tokens, temperature=temperature, first=sample
+        )
         sheets = []
         if "teacher_answers" in self.job.inputs:
             place = Path(self.job.inputs["teacher_answers"])
@@ -256,21 +252,18 @@ class Exam:
         def half(begin: int) -> Progress:
             return lambda part, whole: progress(begin * whole + part, 2 * whole)
 
-        if settings.form == "continuations":
-            answers = continuations(
-                self.model,
-                prompts,
-                settings,
-                name=self.subject.model,
-                seed=params.get("seed", 0),
-                progress=half(0),
-            )
-            sheets = continuation_sheets(answers, scorer, self.subject, half(1))
-        else:
-            answers = self._answers_to(
-                prompts, settings.max_new_tokens, settings.temperature, half(0), settings.top_p
-            )
-            sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
+        is_one = settings.form == "answers"
+        answers = self._answers_to(
+            prompts,
+            half(0),
+            max_new_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            samples=settings.samples,
+            first=params.get("sample", 0) if is_one else 0,
+        )
+        sheets_of = toxicity_sheets if is_one else continuation_sheets
+        sheets = sheets_of(answers, scorer, self.subject, half(1))
         return Scored(sheets, said={"toxic_answers.jsonl": answers})
 
 
@@ -314,48 +307,6 @@ def trained_on(subject: Subject, model: Path) -> Subject:
         return subject
     tokens = json.loads(path.read_text(encoding="utf-8"))["tokens"]
     return subject.model_copy(update={"tokens": tokens})
-
-
-def answers_to(
-    model: Model,
-    prompts: Sequence[Prompt],
-    name: str,
-    *,
-    max_new_tokens: int,
-    temperature: float = 0.0,
-    seed: int | None = 0,
-    sample: int = 0,
-    top_p: float = 1.0,
-    progress: Progress | None = None,
-) -> list[Answer]:
-    """A model's answers to prompts, in its own template if it has one; one a distinct prompt.
-
-    Raises:
-        StepFailed: a budget ended first. What was answered is in the model's journal.
-    """
-    distinct = list({prompt.id: prompt for prompt in reversed(prompts)}.values())[::-1]
-    said = model.ask(
-        [Ask.of(prompt.text, sample) for prompt in distinct],
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        progress=progress,
-        **({} if seed is None else {"seed": seed}),
-    )
-    replies = [one for one in said if one is not None]
-    if len(replies) < len(distinct):
-        raise out_of_budget(model, len(replies), len(distinct))
-    return [
-        Answer(
-            prompt=prompt.text,
-            text=one.text,
-            model=name,
-            outcome=one.outcome,
-            reason=one.reason,
-            category=prompt.category,
-        )
-        for prompt, one in zip(distinct, replies, strict=True)
-    ]
 
 
 def needs_sandbox() -> None:

@@ -1,6 +1,5 @@
 """Toxicity: scorers, recorded scores, continuations, and refusals beside them."""
 
-from veneer.measure.toxicity.continuations import continuations
 from veneer.measure.toxicity.recorded import (
     Recorded,
     has_recorded_scores,
@@ -21,7 +20,6 @@ __all__ = [
     "Scorer",
     "ToxicitySettings",
     "continuation_sheets",
-    "continuations",
     "declines",
     "has_recorded_scores",
     "lexicon",
