@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -86,8 +87,11 @@ def generate(
         done += len(batch)
         if progress:
             progress(done, len(order))
+    kept = [ids[:-1] if ids and ids[-1] in ends else ids for ids in outputs]
+    texts = _texts(tokenizer, behind, kept)
     return [
-        _finished(tokenizer, row, ids, ends, stop) for row, ids in zip(behind, outputs, strict=True)
+        _finished(tokenizer, row, ids, text, len(said), stop)
+        for row, ids, text, said in zip(behind, kept, texts, outputs, strict=True)
     ]
 
 
@@ -133,11 +137,23 @@ def _ending_tokens(
     ending[[i for i in ends if i < size]] = True
     short = [s for s in stop if len(s) == 1]
     if short:
-        pieces = tokenizer.batch_decode([[i] for i in range(min(size, len(tokenizer)))])
+        pieces = _pieces(tokenizer)[:size]
         spelling = [i for i, piece in enumerate(pieces) if any(s in piece for s in short)]
         special = set(tokenizer.all_special_ids)
         ending[[i for i in spelling if i not in special]] = True
     return ending
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What every token spells alone; looked up once, until tokens are added."""
+    known = _SPELLED.get(tokenizer)
+    if known is None or len(known) != len(tokenizer):
+        known = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+        _SPELLED[tokenizer] = known
+    return known
+
+
+_SPELLED: WeakKeyDictionary[PreTrainedTokenizerBase, list[str]] = WeakKeyDictionary()
 
 
 def _uniforms(sampling: Sampling, indices: Sequence[int], count: int) -> np.ndarray | None:
@@ -276,16 +292,15 @@ def _stop_finder(
 def _finished(
     tokenizer: PreTrainedTokenizerBase,
     prompt: Sequence[int],
-    ids: list[int],
-    ends: Collection[int],
+    kept: list[int],
+    text: str,
+    made: int,
     stop: Sequence[str],
 ) -> Generated:
-    ended = bool(ids) and ids[-1] in ends
-    kept = ids[:-1] if ended else ids
-    text = _texts(tokenizer, [prompt], [kept])[0]
+    """The answer up to its first stop; `kept` and `text` lack the end token that `made` counts."""
     cut = min((text.find(s) for s in stop if s in text), default=-1)
     if cut < 0:
-        return Generated(text, len(ids), "stop" if ended else "length")
+        return Generated(text, made, "stop" if made > len(kept) else "length")
     # The number of tokens until the stop was spelled, however far the loop ran past it.
     low, high = 1, len(kept)
     while low < high:
