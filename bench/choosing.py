@@ -29,9 +29,9 @@ from veneer.running import cache_folder
 from veneer.spec import Study, load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.train import train
+from veneer.study import Examination
 from veneer.teacher.choosing import BY, choose
 from veneer.teacher.collect import collect
-from veneer.study import Examination
 from veneer.trial import Source, Trial, Voice
 
 MEASURES = ["style", "nq", "nq-0shot", "mmlu"]

@@ -176,9 +176,7 @@ def write(path: Path, items: list[Item]) -> None:
     path.write_text("".join(json.dumps(item) + "\n" for item in items), "utf-8")
 
 
-def compare(
-    folder: Path, asked: Path, few: Path, shots: Path, rounds: int, title: str
-) -> None:
+def compare(folder: Path, asked: Path, few: Path, shots: Path, rounds: int, title: str) -> None:
     """Both sides in turn, and one line each."""
     ours, with_batch, _ = sides(folder)
     ours.run(few, shots)

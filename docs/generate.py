@@ -20,6 +20,8 @@ COMMANDS = (
     "curate",
     "nearest",
     "train",
+    "measure",
+    "judge",
     "run",
     "audit",
     "status",

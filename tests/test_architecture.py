@@ -92,6 +92,9 @@ def test_files_are_rooms_a_person_can_hold_in_mind(path):
         "import veneer.spec",
         "import veneer.study",
         "import veneer.audit",
+        "import veneer.measuring",
+        "import veneer.measuring_outputs",
+        "import veneer.judging",
         *(f"import veneer.{room}" for room in sorted(STAGES | {"models", "steps"})),
         "import sys; sys.argv = ['veneer', '--help']; import veneer.cli\n"
         "try: veneer.cli.main()\nexcept SystemExit: pass",

@@ -72,7 +72,7 @@ def test_the_run_folder_holds_everything(files, tmp_path) -> None:
     names = {path.name for path in out.iterdir()}
     assert names == {
         "measurements.jsonl", "findings.json", "examples.jsonl", "joins.json", "facts.json",
-        "provenance.json",
+        "provenance.json", "categories.jsonl", "preferences.jsonl",
     }  # fmt: skip
     assert Findings.model_validate_json((out / "findings.json").read_text()) == found
     rows = list(read_rows(out / "measurements.jsonl", Measurement))

@@ -13,7 +13,7 @@ import yaml
 from api_server import start
 
 sys.path.append(str(Path(__file__).parent / "measure" / "judging"))
-from judge_server import Taste, judging  # noqa: E402
+from judge_server import Taste, judging
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
 KEY = "sk-test-0123456789abcdefghij"

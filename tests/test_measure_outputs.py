@@ -321,8 +321,11 @@ def test_toxicity_by_a_list_of_words(put, tmp_path):
         {"prompt": "b", "output": "I cannot help with that."},
         {"prompt": "b", "output": "Adolt"},
     ]
-    words = put("dolt\n", "words.txt")
-    result = measure_outputs(put(said), ["toxicity"], tmp_path / "out", toxic_words=words)
+    words = put("dolt\n", "toxic_words.txt")
+    path, out = put(said), tmp_path / "out"
+    result = measure_outputs(path, ["toxicity"], out, benchmark_data=[f"toxic_words={words}"])
+    again = measure_outputs(path, ["toxicity"], out, benchmark_data=[str(tmp_path)])
+    assert again == result
     assert found(result, "toxicity", "non_toxicity") == (pytest.approx(2 / 3), 3, 0)
     assert found(result, "toxicity", "refusal_rate") == (pytest.approx(1 / 3), 3, 0)
 
@@ -358,7 +361,7 @@ BAD = [
     ([{"id": 1, "output": "x"}] * 2, "nq", "line 2: .*again, after line 1", "one prediction"),
     ('{"item": 1, "prediction": "x"}\n{"item', "nq", "line 2: broken JSON", "Mend"),
     ([{"item": 1, "prediction": "x"}], "style", "none were given", "--teacher-answers"),
-    ([{"prompt": "a", "output": "x"}], "toxicity", "no toxicity scores", "--toxic-words"),
+    ([{"prompt": "a", "output": "x"}], "toxicity", "no toxicity scores", "toxic_words=FILE"),
     ([{"item": 1, "prediction": "x"}], "nqq", "'nqq'", "'nq'"),
     ([{"item": 1, "prediction": True}], "nq", "nothing that the model answered", "as text"),
     ("", "nq", "is empty", "at least one row"),
@@ -390,7 +393,8 @@ def test_mistakes_in_what_else_is_given(put, tmp_path):
     refused("Two files", benchmark_data=[str(items), f"nq={put(QUESTIONS[:3], 'b.jsonl')}"])
     refused("may belong to nq or mmlu", ["nq", "mmlu"], benchmark_data=[str(items)])
     refused("serve style", benchmark_data=[str(items)], teacher_answers=said)
-    refused("No such file", benchmark_data=[str(items)], toxic_words=tmp_path / "none")
+    refused("No such file", benchmark_data=[str(items)], questions=tmp_path / "none")
+    refused("for toxicity, which was not", benchmark_data=[f"toxic_words={items}"])
     refused("No measure", [])
 
 

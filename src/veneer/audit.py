@@ -16,7 +16,7 @@ from typing import Any
 
 import veneer
 from veneer.errors import InputError, nearest
-from veneer.findings import conclude, measurements, write_findings
+from veneer.findings import category_measurements, conclude, measurements, write_findings
 from veneer.measure.recorded import (
     Join,
     Outputs,
@@ -24,7 +24,7 @@ from veneer.measure.recorded import (
     join,
     merged,
     of_teacher,
-    preference_sheets,
+    preferences_of,
     read_benchmark,
     read_outputs,
     read_preferences,
@@ -39,6 +39,7 @@ from veneer.records import (
     CorpusFacts,
     Example,
     Findings,
+    PreferenceReport,
     Role,
     ScoreSheet,
     StudyFacts,
@@ -64,6 +65,7 @@ class Case:
     scores: list[ScoreSheet | Aggregate] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
     files: list[tuple[str, Path]] = field(default_factory=list)
+    preferences: list[PreferenceReport] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     base: str | None = None
 
@@ -115,7 +117,7 @@ def audit(
             "veneer audit --teacher FILE --student FILE [--base FILE] --out RUN",
         )
     facts = _facts(case)
-    findings = conclude(facts, case.scores)
+    findings = conclude(facts, case.scores, preferences=case.preferences)
     study = {"files": identity_of(case.files)}
     check_results(out, KIND, study, called="an audit")
     with results_in(out) as made:
@@ -270,7 +272,8 @@ def _add_preferences(case: Case, given: Sequence[str]) -> None:
         files.append(found)
         if found.unresolved:
             case.notes.append(f"{path.name}: {found.unresolved} verdicts on answers not at hand")
-    case.scores += preference_sheets(files, case.subjects)
+    sheets, case.preferences = preferences_of(files, case.subjects)
+    case.scores += sheets
 
 
 # ---- what is written --------------------------------------------------------------------
@@ -321,6 +324,9 @@ def _write(
     write_rows(folder / "measurements.jsonl", measurements(case.scores))
     write_findings(folder / "findings.json", findings)
     write_rows(folder / "examples.jsonl", _examples(case))
+    sheets = [score for score in case.scores if isinstance(score, ScoreSheet)]
+    write_rows(folder / "categories.jsonl", category_measurements(sheets))
+    write_rows(folder / "preferences.jsonl", case.preferences)
     _write_json(folder / "joins.json", joins)
     (folder / "facts.json").write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
     provenance: dict[str, Any] = {

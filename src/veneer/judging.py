@@ -171,6 +171,7 @@ def text_of(report: PreferenceReport) -> list[str]:
     ):
         if number is not None:
             lines.append(f"{name:<20} {said(number)}")
+            lines += [f"{'':<20} ({number.note})"] * bool(number.note and number.value is not None)
     lines += [f"Bias: {sentence}" for sentence in report.biases]
     lines += [f"{count:,} unscored: {reason}" for reason, count in sorted(report.reasons.items())]
     return lines

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from veneer.alone import PREPARED, model_folder, run_alone
 from veneer.errors import InputError, SpecError, nearest
 from veneer.findings import measurements
-from veneer.measure.measuring import FILE, known, measured
+from veneer.measure.measuring import CLASSIFIER, FILE, known, measured
 from veneer.measure.recorded import read_outputs, split_claim, with_prompts
 from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
 from veneer.measurement import summary
 from veneer.models.opening import Means, account_of
-from veneer.models.resolve import parse_model
+from veneer.models.resolve import local_folder, parse_model
 from veneer.records import Aggregate, Prompt, Role, ScoreSheet, Subject, read_rows, write_rows
 from veneer.steps import RunFolder, told_when_full
 from veneer.teacher.pool import read_pool
@@ -82,10 +82,19 @@ def measure_model(
         if tasks is not None:
             inputs["tasks"] = _folder(tasks)
         reached |= {} if engine == "veneer" else {"engine": engine}
+        given = dict(settings or {})
+        if (
+            (scoring := given.get("toxicity"))
+            and scoring["model"]
+            and Path(scoring["model"]).is_dir()
+        ):
+            classifier = Path(scoring["model"])
+            inputs[CLASSIFIER] = classifier
+            given["toxicity"] = {**scoring, "model": classifier.name}
         params |= {
             "subject": Subject(model=name, role=role),
             "measures": known(measures),
-            **{key: value for key, value in (settings or {}).items() if value is not None},
+            **{key: value for key, value in given.items() if value is not None},
         }
         run_alone(
             folder, "measuring", measured, params, inputs,
@@ -151,7 +160,8 @@ def _voice(
             "Leave --base-url out, or name a model behind it: openai:NAME.",
         )
     name, place = model_folder(model, out, "measured")
-    return Path(name).name if is_folder else name, {"model": place}, {}, {}
+    is_here = is_folder or local_folder(parse_model(model)) is not None
+    return place.name if is_here else name, {"model": place}, {}, {}
 
 
 def _evaluation(given: Sequence[str], measures: Sequence[str]) -> dict[str, Path]:

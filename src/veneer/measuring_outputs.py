@@ -33,7 +33,7 @@ from veneer.measure.recorded import (
     with_prompts,
 )
 from veneer.measure.recorded.files import Row, read_rows_of
-from veneer.measure.recorded.finding import READERS, benchmark_files, output_files
+from veneer.measure.recorded.finding import READERS, WORDS, benchmark_files, output_files
 from veneer.measure.recorded.outputs import model_in, outputs_of
 from veneer.measure.recorded.programs import scored_humaneval
 from veneer.measure.recorded.scored import (
@@ -46,9 +46,10 @@ from veneer.measure.recorded.scored import (
 from veneer.measure.recorded.sharing import BENCHMARKS, RECORDED_MEASURES, shared_out
 from veneer.measure.recorded.toxic import scored_toxicity
 from veneer.measure.style import style_sheets
+from veneer.measure.toxicity import ToxicitySettings
 from veneer.measurement import Texts, summary, unscored_items
 from veneer.progress import counted
-from veneer.records import ScoreSheet, Subject, write_rows
+from veneer.records import Role, ScoreSheet, Subject, write_rows
 from veneer.steps import ABOUT, check_results, identity_of, results_in
 
 KIND = "measurement"
@@ -80,8 +81,9 @@ def measure_outputs(
     teacher_answers: Path | None = None,
     teacher_again: Path | None = None,
     questions: Path | None = None,
-    toxic_words: Path | None = None,
+    toxicity: Mapping[str, Any] | None = None,
     name: str | None = None,
+    role: Role = "student",
 ) -> dict[str, Any]:
     """Score recorded outputs and write the folder `out`.
 
@@ -90,12 +92,14 @@ def measure_outputs(
         measures: of `RECORDED_MEASURES`.
         out: made whole or not at all; anything but the same measures of the same files is
             refused.
-        benchmark_data: the benchmarks' own items: `MEASURE=FILE`, FILE, or a folder.
+        benchmark_data: the benchmarks' own items: `MEASURE=FILE`, FILE, or a folder; for
+            "toxicity" `toxic_words=FILE`, where the outputs hold no scores of it.
         teacher_answers, teacher_again: what "style" compares with, and a second sample of it,
             whose style is the ceiling.
         questions: the text of questions that answers know by `question_id` only.
-        toxic_words: a file of words for "toxicity", where the outputs hold no scores of it.
+        toxicity: fields of `ToxicitySettings`, for another scorer than a list of words.
         name: the model; a file that says to belong to another is refused.
+        role: what the model is, in measurements.jsonl.
 
     Returns:
         What `--json` prints: "model", "measures" {measure: {metric: {"value", "low", "high",
@@ -112,20 +116,29 @@ def measure_outputs(
     model = _model(outputs, sources, name)
     found = Found(files=[(f"outputs {','.join(of)}", path) for path, (of, _) in sources.items()])
     found.files += [(f"items {measure}", path) for measure, path in data_files.items()]
-    for role, path in (
+    for given, path in (
         ("teacher", teacher_answers), ("teacher-again", teacher_again),
-        ("questions", questions), ("toxic words", toxic_words),
+        ("questions", questions),
     ):  # fmt: skip
         if path is not None:
-            found.files.append((role, split_claim(str(path))[1]))
+            found.files.append((given, split_claim(str(path))[1]))
     _check_needed(asked, teacher_answers, teacher_again)
+    words = data_files.pop(WORDS, None)
     data = {measure: READERS[measure](path) for measure, path in data_files.items()}
     shares: dict[str, tuple[Path, list[Row]]] = {}
     for path, (of, rows) in sources.items():
         shares |= {m: (path, share) for m, share in shared_out(path, rows, of, data).items()}
-    study = {"model": model, "measures": asked, "files": _identity(found)}
+    study: dict[str, Any] = {
+        "model": model,
+        "role": role,
+        "measures": asked,
+        "files": _identity(found),
+    }
+    settings = None if toxicity is None else ToxicitySettings.model_validate(toxicity)
+    if settings is not None and "toxicity" in asked:
+        study["toxicity"] = settings.model_dump(mode="json")
     check_results(out, KIND, study, called="a measurement")
-    subject = Subject(model=model, role="student")
+    subject = Subject(model=model, role=role)
     for measure in sorted(asked, key=ORDER.index):
         path, rows = shares[measure]
         if measure == "style":
@@ -135,7 +148,7 @@ def measure_outputs(
                 questions,
             )  # fmt: skip
         elif measure == "toxicity":
-            found.scored[measure] = scored_toxicity(path, rows, subject, toxic_words, questions)
+            found.scored[measure] = scored_toxicity(path, rows, subject, words, questions, settings)
         else:
             found.scored[measure] = _benchmark(measure, path, rows, subject, data.get(measure))
     found.scored = {measure: found.scored[measure] for measure in asked}

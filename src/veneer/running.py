@@ -17,6 +17,7 @@ from veneer import __version__
 from veneer.cards import measured_cards
 from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
+from veneer.measure.sandbox import unavailable
 from veneer.models.opening import account_of
 from veneer.progress import duration, shown
 from veneer.records import CorpusFacts, Findings
@@ -68,6 +69,8 @@ def run_study(
         )
         goal = graph(study, here, {**(means or {}), "collection": account_of(root)})
         console = Console(stderr=True)
+        if "humaneval" in study.measures and (missing := unavailable()):
+            _say(console, f"humaneval stays unscored. {missing} Then run the study again.")
         with shown(console, study.name) as show:
             watch = _watching_terms(goal, folder, console, show)
             place = on_ray(folder, workers, ray_address) if backend == "ray" else None
@@ -102,7 +105,7 @@ def _watching_terms(
             CorpusFacts(kind="broad"), name, {f"{CORPUS}{name}": folder.output(step)}
         )
         for sentence in facts.conflicts:
-            console.print(f"Terms: {sentence}", highlight=False, markup=False, soft_wrap=True)
+            _say(console, f"Terms: {sentence}")
 
     for name, step in corpora.values():
         if folder.done(step):
@@ -114,6 +117,10 @@ def _watching_terms(
             tell(*corpora[event.step])
 
     return watch
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def default_workers(study: Study) -> int:

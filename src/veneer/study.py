@@ -17,6 +17,8 @@ from veneer.corpus.support import supported
 from veneer.measure import measured
 from veneer.measure.judging import judged
 from veneer.measure.listing import listed
+from veneer.measure.measuring import CLASSIFIER
+from veneer.measure.sandbox import unavailable
 from veneer.records import CorpusFacts, Subject
 from veneer.spec import Study
 from veneer.steps import SourceFile, Step
@@ -70,6 +72,8 @@ class Examination:
             params["toxicity"] = scoring.model_dump(mode="json", exclude={"key"})
             if scoring.key:  # a step with a key stays where the keys are
                 means = {"key": scoring.key, **means, "toxicity_key": scoring.key}
+        if "humaneval" in measures and unavailable():
+            params["programs"] = False  # another result, to be had again once there is a sandbox
         if "humaneval" in measures and self.study.samples:
             params["benchmarks"] = {"samples": self.study.samples["humaneval"]}
         inputs = {**model.inputs, "evaluation": self.evaluation()}
@@ -77,6 +81,10 @@ class Examination:
             inputs["tasks"] = SourceFile(self.trial.here / self.study.tasks)
         if subject.role != "teacher" and "style" in measures:
             inputs["teacher_answers"] = self.teacher()
+        classifier = self.trial.here / self.study.toxicity.model
+        if "toxicity" in measures and self.study.toxicity.model and classifier.is_dir():
+            inputs[CLASSIFIER] = SourceFile(classifier)
+            params["toxicity"]["model"] = classifier.name
         label = f"measured-{subject.model}-s{seed}"
         return Step(label, measured, params, inputs, seconds=4, means=means)
 

@@ -158,5 +158,22 @@ def test_a_live_judge_against_the_teacher_decides_and_its_biases_are_named(facts
     assert claim.evidence[1].estimate.value == pytest.approx(0.7 - 0.1)
     assert "student − base 60.0 pp" in claim.evidence[1].text
     named = [e.text for e in claim.evidence if bias in e.text]
-    assert named == [f"L + broad, 158k tokens against teacher: the judge judge-1: {bias}"]
+    assert named == [f"L + broad, 158k tokens against the teacher: the judge judge-1: {bias}"]
     assert "preference-up-capability-down" in {alarm.id for alarm in found.alarms}
+
+
+def test_a_judges_report_gives_the_rate_at_equal_lengths_a_line_a_seed(facts, study) -> None:
+    rate = Estimate(value=0.42, low=0.35, high=0.5, n=198, unscored=2)
+    other = WHO["student"].model_copy(update={"seed": 1})
+    reports = [report(length_controlled=rate), report(length_controlled=rate, subject=other)]
+    claim = conclude(facts, study((0,)), None, reports).claims[4]
+    found = [e for e in claim.evidence if "equal lengths" in e.text]
+    assert [e.estimate for e in found] == [rate, rate]
+    assert [e.text for e in found] == [
+        f"L + broad, 158k tokens, seed {seed}: win rate at equal lengths against the teacher "
+        "42.0 % [35.0, 50.0] (n 198, 2 unscored)"
+        for seed in (0, 1)
+    ]
+    rows = [total("student", 0.5)]
+    claim = conclude(facts, [*study((0,)), *rows], None, reports[:1]).claims[4]
+    assert sum("equal lengths" in e.text for e in claim.evidence) == 1  # the total says it

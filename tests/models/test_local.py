@@ -1,5 +1,3 @@
-import itertools
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +8,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from veneer.errors import InputError
 from veneer.models import chat, scoring
 from veneer.models.decoding import Sampling, _draw, _texts
-from veneer.models.local import LocalModel
+from veneer.models.local import LocalModel, _is_plain_fast
 
 
 def sliding(vocab):
@@ -215,33 +213,42 @@ def test_shared_shots_are_computed_once():
     assert local.work.computed <= 201 + 20 * 2
 
 
-def best_saving(rows):
-    """One group of all the rows, or the best within each run that shares more than all do."""
-    if len(rows) < 2:
-        return 0
-    shared = [
-        min(scoring._common(a.ids, b.ids), a.first, b.first) for a, b in itertools.pairwise(rows)
-    ]
-    least, runs = min(shared), [[rows[0]]]
-    for row, common in zip(rows[1:], shared, strict=True):
-        if common == least:
-            runs.append([])
-        runs[-1].append(row)
-    return max((len(rows) - 1) * least - scoring.GROUP_COST, sum(map(best_saving, runs)), 0)
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(2, 4), min_size=1, max_size=12),
+            st.lists(st.integers(2, 4), min_size=1, max_size=4),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(2, 20),
+)
+def test_every_beginning_is_run_once_in_pieces_of_any_size(requests, size):
+    local = LocalModel(LOCAL.model, LOCAL.tokenizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "PIECE", size)
+        check(local, [*requests, requests[0]])
+    inputs = [(*before, *said)[:-1] for before, said in requests]
+    beginnings = {ids[: n + 1] for ids in inputs for n in range(len(ids))}
+    assert local.work.computed == len(beginnings)
+    assert local.work.naive == sum(map(len, inputs)) + len(inputs[0])
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=9))
-def test_groups_save_what_the_prefix_tree_allows(picks):
-    requests = [
-        ([2 + a] * 20 + [7 + b] * 30 + [20 + c] * 40 + [i], [3])
-        for i, (a, b, c) in enumerate(picks)
-    ]
-    rows = scoring._rows(requests, 10_000, scoring.Work())
-    found = scoring._grouped(rows)
-    saved = sum((len(m) - 1) * shared - scoring.GROUP_COST for shared, m in found if shared)
-    assert sorted(i for _, members in found for i in members) == list(range(len(rows)))
-    assert saved == best_saving(rows)
+def test_progress_counts_requests(local):
+    requests = [([5, 6, 7 + i], [8, 9]) for i in range(30)]
+    seen = []
+    local.loglikelihoods(requests, progress=lambda *told: seen.append(told), batch_size=8)
+    assert seen[-1] == (30, 30)
+    assert seen == sorted(seen)
+
+
+def test_a_continuation_longer_than_the_context_loses_its_beginning(local):
+    said = [3 + i % 200 for i in range(300)]
+    value, _ = local.loglikelihoods([([9], said)])[0]
+    kept = said[-257:]
+    assert value == pytest.approx(plain_forward(local, kept[:1], kept[1:])[0], rel=1e-5)
 
 
 def test_context_overflow_drops_the_beginning(local):
@@ -277,3 +284,15 @@ def test_a_folder_without_a_model_is_one_message(tmp_path):
 def test_nothing_asked_nothing_answered(local):
     assert local.generate([], max_new_tokens=3) == []
     assert local.loglikelihoods([]) == []
+
+
+def test_texts_become_the_librarys_tokens():
+    texts = ["the dog", "the  dog </s> runs", "", "über\n\n x"]
+    for tokenizer in (byte_tokenizer(bos=True), sentence_tokenizer(bos=True)):
+        tokenizer.truncation_side = "left"
+        tokenizer(texts, truncation=True, max_length=3)  # settings of an earlier call do not stay
+        local = LocalModel(llama(len(tokenizer)), tokenizer)
+        assert _is_plain_fast(tokenizer)
+        for start in (True, False):
+            expected = tokenizer(texts, add_special_tokens=start)["input_ids"]
+            assert local._tokens(texts, start) == dict(zip(texts, expected, strict=True))

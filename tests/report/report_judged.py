@@ -7,12 +7,12 @@ from pathlib import Path
 
 import report_samples as samples
 
-from veneer.findings import category_measurements, conclude, estimate, measurements
+from veneer.findings import category_measurements, conclude, measurements
+from veneer.measure.preference import preference_report, preference_sheets_of
 from veneer.records import (
     Aggregate,
+    Comparison,
     CorpusFacts,
-    Estimate,
-    PreferenceReport,
     ScoreSheet,
     StudyFacts,
     Subject,
@@ -25,7 +25,6 @@ FACTS = StudyFacts(
     name="judged", parameters=samples.PARAMETERS,
     corpora={"broad": CorpusFacts(kind="broad"), "local": CorpusFacts(kind="local", task="nq")},
 )  # fmt: skip
-BIAS = "goes to the answer shown first in 62 % [55, 70] of single verdicts"
 REASON = "no verdict in the text"
 PROMPTS = 80
 
@@ -45,40 +44,29 @@ def sheets() -> list[ScoreSheet]:
     return made
 
 
-def preference(who: Subject, rate: float) -> tuple[ScoreSheet, ScoreSheet]:
-    """Win rate and win-or-tie rate against the teacher; two prompts without a verdict."""
+def comparisons(who: Subject, rate: float) -> list[Comparison]:
+    """Both orders of every prompt by a judge that likes what it is shown first.
+
+    Two prompts have no verdict; the longer of two answers wins more often.
+    """
     luck = random.Random(who.model)
-    values: list[float | None] = [
-        1.0 if (u := luck.random()) < rate else 0.5 if u < 1.5 * rate else 0.0
-        for _ in range(PROMPTS)
-    ]
-    values[3] = values[7] = None
-    more = {
-        "subject": who, "measure": "preference", "against": "teacher",
-        "items": tuple(f"prompt {k}" for k in range(PROMPTS)),
-        "reasons": tuple(REASON if v is None else "" for v in values),
-        "categories": tuple(CATEGORIES[k % 2] for k in range(PROMPTS)),
-    }  # fmt: skip
-    kept = tuple(None if v is None else float(v > 0) for v in values)
-    return (
-        ScoreSheet(metric="win_rate", values=tuple(values), **more),
-        ScoreSheet(metric="win_or_tie_rate", values=kept, **more),
-    )
-
-
-def report(win: ScoreSheet, tie: ScoreSheet, total: Aggregate) -> PreferenceReport:
-    values = [v for v in win.values if v is not None]
-    biased = win.subject.tokens == samples.AMOUNTS[-1]
-    return PreferenceReport(
-        subject=win.subject, against="teacher", judge="judge-1", template="pair-v2", orders="both",
-        wins=values.count(1.0), ties=values.count(0.5), losses=values.count(0.0),
-        win_rate=estimate(win), standard_error=0.05, win_or_tie_rate=estimate(tie),
-        length_controlled=estimate(total),
-        length_effect=Estimate(value=0.8, low=0.4, high=1.2, n=78, unscored=2),
-        first_position=Estimate(value=0.62, low=0.55, high=0.7, n=156, unscored=4),
-        orders_agree=Estimate(value=0.7, low=0.6, high=0.79, n=78, unscored=2),
-        biases=(BIAS,) if biased else (), reasons={REASON: 2, "refused": 0},
-    )  # fmt: skip
+    made = []
+    for k in range(PROMPTS):
+        longer = luck.randint(-200, 200)
+        for order in range(2):
+            chance = rate + (0.15, -0.15)[order] + 0.0005 * longer
+            won = luck.random() < chance
+            first, second = (who.model, "teacher")[:: 1 - 2 * order]
+            lengths = (500 + longer, 500) if order == 0 else (500, 500 + longer)
+            made.append(
+                Comparison(
+                    prompt=f"prompt {k}", first=first, second=second, lengths=lengths,
+                    second_wins=None if k in (3, 7) else float(won == bool(order)),
+                    reason=REASON if k in (3, 7) else "", category=CATEGORIES[k % 2],
+                    judge="judge-1", template="pair-v2",
+                )
+            )  # fmt: skip
+    return made
 
 
 def support(scored: list[ScoreSheet]) -> dict[tuple[str, int], list[Support]]:
@@ -99,15 +87,21 @@ def judged_run(run: Path) -> Path:
     totals, reports = [], []
     people = {s.subject.model: s.subject for s in scored if s.subject.role in ("base", "student")}
     for who in people.values():
-        rate = 0.04 if who.role == "base" else 0.1 + 0.4 * (who.corpus == "broad")
-        win, tie = preference(who, rate)
-        total = Aggregate(
-            subject=who, measure="preference", metric="length_controlled_win_rate",
-            value=0.9 * rate, standard_error=0.03, n=PROMPTS - 2,
-        )  # fmt: skip
-        scored += [win, tie]
-        totals.append(total)
-        reports.append(report(win, tie, total))
+        found = comparisons(
+            who, 0.04 if who.role == "base" else 0.15 + 0.4 * (who.corpus == "broad")
+        )
+        report = preference_report(found, who, "teacher")
+        reports.append(report)
+        scored += preference_sheets_of(found, who, "teacher")
+        assert report.length_controlled is not None
+        equal = report.length_controlled
+        if equal.value is not None and equal.low is not None and equal.high is not None:
+            totals.append(
+                Aggregate(
+                    subject=who, measure="preference", metric="length_controlled_win_rate",
+                    value=equal.value, standard_error=(equal.high - equal.low) / 3.92, n=equal.n,
+                )
+            )  # fmt: skip
     every = [*scored, *totals]
     findings = conclude(FACTS, every, support(scored), reports)
     samples.write_run(run, measurements(every), findings, FACTS, [], {"kind": "study"})

@@ -108,24 +108,37 @@ def measure(
             "Give a model, or --outputs FILE with what it said: one of the two.",
             "Type: veneer measure hf:FOLDER … or veneer measure --outputs FILE …",
         )
+    from veneer import measuring
+
     if outputs is not None:
         from veneer.measuring_outputs import measure_outputs
 
-        say(
-            measure_outputs(
-                outputs,
-                names,
-                out,
-                benchmark_data=benchmark_data or (),
-                teacher_answers=Path(teacher_answers) if teacher_answers else None,
-                teacher_again=teacher_again,
-                questions=questions,
-                name=name,
-            ),
-            as_json,
+        _only_for_models(
+            {
+                "--limit": limit,
+                "--samples": samples > 1,
+                "--shots": shots is not None,
+                "--tasks": tasks,
+                "--plain": plain,
+                "--chat-tasks": chat_tasks,
+                "--engine": engine != "veneer",
+                "--base-url": base_url,
+            }
         )
+        result = measure_outputs(
+            outputs,
+            names,
+            out,
+            benchmark_data=benchmark_data or (),
+            teacher_answers=Path(teacher_answers) if teacher_answers else None,
+            teacher_again=teacher_again,
+            questions=questions,
+            toxicity=measuring.toxicity_from(toxicity or []),
+            name=name,
+            role=role,
+        )
+        say(result, as_json)
         return
-    from veneer import measuring
     from veneer.models.opening import Means
 
     assert model is not None
@@ -162,6 +175,15 @@ def measure(
         },
     )
     say(result, as_json)
+
+
+def _only_for_models(given: dict[str, object]) -> None:
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise InputError(
+            f"{wrong[0]} is for models that are asked; outputs that exist are only scored.",
+            f"Leave {wrong[0]} out, or give a model in place of --outputs.",
+        )
 
 
 @app.command(

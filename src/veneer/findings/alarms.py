@@ -26,13 +26,12 @@ Kind = Literal["style-up-capability-down", "preference-up-capability-down"]
 def alarms(grid: Grid) -> tuple[Alarm, ...]:
     """Every alarm, the largest base first; within it the corpora as the design names them."""
     made: list[Alarm] = []
-    for base in [*reversed(grid.bases()), None]:
-        for corpus in dict.fromkeys(c.corpus for c in grid.cells("student") if c.base == base):
-            student = [c for c in grid.students(corpus) if c.base == base][-1]
-            made += _between(grid, student, base_of(student), "compared with its base")
-            ends = grid.ends(corpus, base)
-            if ends:
-                made += _between(grid, student, ends[0], f"compared with {data(ends[0].tokens)}")
+    places = {base: at for at, base in enumerate(grid.bases())}
+    for student in sorted(grid.fed_most(), key=lambda s: -places.get(s.base or "", -1)):
+        made += _between(grid, student, base_of(student), "compared with its base")
+        ends = grid.ends(student.corpus, student.base)
+        if ends and ends[1] == student:
+            made += _between(grid, student, ends[0], f"compared with {data(ends[0].tokens)}")
     return tuple(made)
 
 

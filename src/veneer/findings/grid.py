@@ -143,6 +143,11 @@ class Grid:
         found = [student for b in self.bases() if (student := self.most(corpus, b))]
         return found or [student for student in [self.most(corpus, None)] if student]
 
+    def fed_most(self) -> list[Cell]:
+        """The student of the most data for each base and corpus, bases from small to large."""
+        found = {(cell.base, cell.corpus): cell for cell in self.cells("student")}
+        return list(found.values())
+
     def name_of(self, cell: Cell) -> str:
         """The model's own name, where the cell has one (runs over seeds share it or have none)."""
         names = {

@@ -9,7 +9,7 @@ from veneer.findings.metrics import Metric, family_of
 from veneer.findings.resample import Sampled, average
 from veneer.findings.thresholds import GOOD_PREFERENCE_GAP, GOOD_WIN_OR_TIE, LITTLE, sign
 from veneer.findings.wording import evidence, model, points, share, told
-from veneer.records import Evidence, Verdict
+from veneer.records import Evidence, PreferenceReport, Verdict
 
 
 def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
@@ -38,10 +38,11 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
         if number.defined:
             liked.append((number, line))
             able += [gap] if gap.defined else []
+    beside = [*_other_preferences(grid), *_at_equal_lengths(grid), *_biases(grid)]
     if not liked:
         why = "Undecided: needs preferences for the student against the teacher or one opponent."
-        return "undecided", [told(why), *lines, *_other_preferences(grid), *_biases(grid)]
-    lines += [*_other_preferences(grid), *_biases(grid)]
+        return "undecided", [told(why), *lines, *beside]
+    lines += beside
     if not able or len({line for _, line in liked}) > 1:
         return "undecided", [told("Undecided: needs benchmark results beside them."), *lines]
     pleased = sign(average([n for n, _ in liked]), liked[0][1])
@@ -150,16 +151,16 @@ def _beside_its_base(grid: Grid, student: Cell) -> list[Evidence]:
 
 
 def _other_preferences(grid: Grid) -> list[Evidence]:
-    """Every win rate, as judged and at equal lengths."""
+    """Win rates as judged and at equal lengths, of all but students of less data than others."""
     lines = []
-    for cell in grid.cells():
+    most = set(grid.fed_most())
+    for cell in (c for c in grid.cells() if c.role != "student" or c in most):
         for metric in grid.metrics(cell):
             words = _RATES.get(metric.metric)
             if family_of(metric.measure) == "preference" and words:
                 (number,) = grid.together([cell], metric)
                 known = opponents(grid, [cell], Metric(metric.measure, "win_rate")) - {""}
-                foe = " and ".join(sorted(known)) or "its opponent"
-                foe = "the teacher" if foe == "teacher" else foe
+                foe = " and ".join(sorted(map(_foe, known))) or "its opponent"
                 text = f"{model(grid, cell)}: {words} against {foe} {share(number, 1)}"
                 lines.append(evidence(text, number))
     return lines
@@ -168,13 +169,37 @@ def _other_preferences(grid: Grid) -> list[Evidence]:
 _RATES = {"win_rate": "win rate", "length_controlled_win_rate": "win rate at equal lengths"}
 
 
+def _at_equal_lengths(grid: Grid) -> list[Evidence]:
+    """Win rates at equal lengths as the judges' own reports have them, where no total says it."""
+    most, lines = set(grid.fed_most()), []
+    for report in grid.judged:
+        cell, e = grid.cell_of(report.subject), report.length_controlled
+        told_already = grid.scores(cell, Metric("preference", "length_controlled_win_rate"))
+        if e is None or told_already or (cell.role == "student" and cell not in most):
+            continue
+        words = f"win rate at equal lengths against {_foe(report.against)} {share(e, 1)}"
+        lost = f", {e.unscored:,} unscored" if e.unscored else ""
+        text = f"{_who(grid, report)}: {words} (n {e.n:,}{lost})"
+        lines.append(Evidence(text=text, estimate=e))
+    return lines
+
+
 def _biases(grid: Grid) -> list[Evidence]:
     """What the judges' own reports say of their biases, a line a model and bias."""
     lines = []
     for report in grid.judged:
-        who = model(grid, grid.cell_of(report.subject))
         judge = f"the judge {report.judge}" if report.judge else "the judge"
-        lines += [
-            told(f"{who} against {report.against}: {judge}: {bias}") for bias in report.biases
-        ]
+        about = f"{_who(grid, report)} against {_foe(report.against)}: {judge}"
+        lines += [told(f"{about}: {bias}") for bias in report.biases]
     return list(dict.fromkeys(lines))
+
+
+def _who(grid: Grid, report: PreferenceReport) -> str:
+    """The model, with its seed where there are several."""
+    name = model(grid, grid.cell_of(report.subject))
+    seeds = {other.subject.seed for other in grid.judged}
+    return name if len(seeds) == 1 else f"{name}, seed {report.subject.seed}"
+
+
+def _foe(against: str) -> str:
+    return "the teacher" if against == "teacher" else against

@@ -29,6 +29,8 @@ FEWEST = 20
 """Items that a bin must have: fewer are joined with the next."""
 QUANTILES = 4
 """Bins of about equal size, where the fixed bounds leave fewer than three."""
+BLOCKS = 8
+"""Parts in which resamples are summed: bounds memory."""
 STEP = 10.0
 """The slope is the change for so many BLEU more."""
 
@@ -59,13 +61,17 @@ def support_curves(grid: Grid, support: Supports) -> tuple[SupportCurve, ...]:
         for row in found:
             rows.setdefault((corpus, seed, row.measure), {})[row.item] = row.bleu
     known = {(corpus, measure) for corpus, _, measure in rows}
-    curves = []
-    for student in _fed_most(grid):
-        for metric in primary(grid.metrics_of("capability")):
+    students = grid.fed_most()
+    curves: dict[tuple[int, int], SupportCurve] = {}
+    for at, metric in enumerate(primary(grid.metrics_of("capability"))):
+        # Students of one corpus in a row: they share their bins, and so the draws of these.
+        for who in sorted(range(len(students)), key=lambda k: students[k].corpus or ""):
+            student = students[who]
             if (student.corpus, metric.measure) in known:
                 curve = _curve(grid, student, metric, rows)
-                curves += [curve] if curve else []
-    return tuple(curves)
+                if curve is not None:
+                    curves[who, at] = curve
+    return tuple(curves[place] for place in sorted(curves))
 
 
 def bins(bleu: Array) -> list[tuple[float, float]]:
@@ -100,13 +106,6 @@ def _joined(bleu: Array, edges: Sequence[float]) -> list[tuple[float, float]]:
         return [(edges[0], edges[-1])]
     made[-1] = (made[-1][0], edges[-1])  # what is left above is too little for a bin
     return made
-
-
-def _fed_most(grid: Grid) -> list[Cell]:
-    found: dict[tuple[str | None, str | None], Cell] = {}
-    for cell in grid.cells("student"):  # least data first
-        found[cell.corpus, cell.base] = cell
-    return list(found.values())
 
 
 def _curve(
@@ -231,7 +230,9 @@ def _slope_of(pair: Pair) -> Sampled:
     y = np.where(scored, gain, 0.0)
     terms = np.column_stack([scored.astype(float), x, y, x * x, x * y])
     value = float(_fitted(terms.sum(axis=0, keepdims=True))[0])
-    draws = _fitted(weights(pair.items).astype(np.float64) @ terms)
+    counts = weights(pair.items)
+    sums = [part.astype(np.float64) @ terms for part in np.array_split(counts, BLOCKS)]
+    draws = _fitted(np.concatenate(sums))
     return Sampled(value, draws, n, unscored, 1, notes)
 
 

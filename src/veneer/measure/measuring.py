@@ -13,6 +13,7 @@ from pathlib import Path
 
 from veneer.errors import InputError, nearest
 from veneer.measure.lm_eval_results import join_results
+from veneer.measure.sandbox import unavailable
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import (
     ToxicitySettings,
@@ -42,6 +43,8 @@ LM_EVAL = "lm_eval:"
 NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512}
 TEMPERATURE = 0.7
 NOTES = "notes.json"
+CLASSIFIER = "toxicity_model"
+"""The input that is the folder of a toxicity classifier."""
 FILE = "file:"
 """Inputs whose names begin so stand for single files of the evaluation folder."""
 
@@ -74,14 +77,16 @@ def measured(job: Job) -> None:
         `veneer.models.opening.model_of`); `evaluation` a folder with the benchmarks' files,
         prompts.jsonl and toxicity.jsonl (Prompt rows) and toxic_words.txt, as far as the measures
         need them, or single files as inputs called "file:" + name; optional `teacher_answers`,
-        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks.
+        Answer rows or a folder with answers.jsonl; optional `tasks`, a folder of lm-eval tasks,
+        and `toxicity_model`, the folder of a classifier.
     params: `subject` (a Subject), `measures` (of `MEASURES`, and lm_eval:TASK); optional `seed`
         and `temperature` of the answers to prompts (0, 0.7), `max_new_tokens` ({measure:
         tokens}), `limit` ({benchmark: items}), `files` ({usual file name: name to read instead}),
         `chat` (False: the model's template is not used, whatever its tokenizer says), `sample`
         (which of an endpoint's answers to a prompt; it is asked without a seed), `toxicity`
         (`ToxicitySettings`), `benchmarks` (fields of `veneer.measure.benchmarks.Options` that
-        decide results: samples, ks, chat, multiturn, shots).
+        decide results: samples, ks, chat, multiturn, shots), `programs` (False: HumanEval's are
+        not run, and so unscored; a study says so where there is no sandbox for them).
     means: `engine` (see `Options`).
     Writes sheets.jsonl (ScoreSheet rows), totals.jsonl (Aggregate rows, where a score has no
     items), model.json ({"subject", "parameters", "notes"}), answers.jsonl (Answer rows to
@@ -91,8 +96,13 @@ def measured(job: Job) -> None:
 
     Without `teacher_answers`, "style" only writes the answers: the teacher is compared with
     nobody, and its second sample with the first.
+
+    Raises:
+        InputError: a measure is unknown or lacks its files; HumanEval without a sandbox.
     """
     measures = known(job.params["measures"])
+    if "humaneval" in measures and job.params.get("programs", True):
+        needs_sandbox()
     job.progress(0, len(measures) + 1, "loading")
     subject = Subject.model_validate(job.params["subject"])
     if "model" in job.inputs:
@@ -197,7 +207,12 @@ class Exam:
         return Scored(found.sheets, found.totals, said, found.notes, harness)
 
     def _answers_to(
-        self, prompts: Sequence[Prompt], tokens: int, temperature: float, progress: Progress
+        self,
+        prompts: Sequence[Prompt],
+        tokens: int,
+        temperature: float,
+        progress: Progress,
+        top_p: float = 1.0,
     ) -> list[Answer]:
         params = self.job.params
         return answers_to(
@@ -208,6 +223,7 @@ class Exam:
             temperature=temperature,
             seed=None if "endpoint" in params else params.get("seed", 0),
             sample=params.get("sample", 0),
+            top_p=top_p,
             progress=progress,
         )
 
@@ -228,6 +244,8 @@ class Exam:
         given = dict(params.get("toxicity") or {})
         if self.job.means.get("toxicity_key"):
             given["key"] = self.job.means["toxicity_key"]
+        if CLASSIFIER in self.job.inputs:
+            given["model"] = str(self.job.inputs[CLASSIFIER])
         if tokens := (params.get("max_new_tokens") or {}).get("toxicity"):
             given["max_new_tokens"] = tokens
         settings = ToxicitySettings.model_validate(given)
@@ -250,7 +268,7 @@ class Exam:
             sheets = continuation_sheets(answers, scorer, self.subject, half(1))
         else:
             answers = self._answers_to(
-                prompts, settings.max_new_tokens, settings.temperature, half(0)
+                prompts, settings.max_new_tokens, settings.temperature, half(0), settings.top_p
             )
             sheets = toxicity_sheets(answers, scorer, self.subject, half(1))
         return Scored(sheets, said={"toxic_answers.jsonl": answers})
@@ -307,6 +325,7 @@ def answers_to(
     temperature: float = 0.0,
     seed: int | None = 0,
     sample: int = 0,
+    top_p: float = 1.0,
     progress: Progress | None = None,
 ) -> list[Answer]:
     """A model's answers to prompts, in its own template if it has one; one a distinct prompt.
@@ -319,6 +338,7 @@ def answers_to(
         [Ask.of(prompt.text, sample) for prompt in distinct],
         max_new_tokens=max_new_tokens,
         temperature=temperature,
+        top_p=top_p,
         progress=progress,
         **({} if seed is None else {"seed": seed}),
     )
@@ -336,6 +356,15 @@ def answers_to(
         )
         for prompt, one in zip(distinct, replies, strict=True)
     ]
+
+
+def needs_sandbox() -> None:
+    """Raise an InputError where no sandbox can be had for model-written programs."""
+    if missing := unavailable():
+        raise InputError(
+            f"humaneval cannot be measured here. {missing}",
+            "Install what is missing and type the same again, or leave humaneval out.",
+        )
 
 
 def known(measures: Sequence[str]) -> list[str]:

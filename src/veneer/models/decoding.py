@@ -76,7 +76,7 @@ def generate(
         made = _run(
             Answers(model, asked) if apart else Batch(model, asked, room=room, prefix=prefix),
             [limits[i] for i in batch],
-            _uniforms(sampling, batch, max_new_tokens, model.device),
+            _uniforms(sampling, batch, max_new_tokens),
             sampling,
             ending,
             _stop_finder(tokenizer, [behind[i] for i in batch], stop),
@@ -126,10 +126,10 @@ def _ending_tokens(
     model: PreTrainedModel,
     ends: Collection[int],
     stop: Sequence[str],
-) -> Tensor:
+) -> np.ndarray:
     """(V,) True for tokens that end a row at once: end tokens, those that spell a short stop."""
     size = model.get_output_embeddings().weight.shape[0]
-    ending = torch.zeros(size, dtype=torch.bool)
+    ending = np.zeros(size, dtype=bool)
     ending[[i for i in ends if i < size]] = True
     short = [s for s in stop if len(s) == 1]
     if short:
@@ -137,12 +137,10 @@ def _ending_tokens(
         spelling = [i for i, piece in enumerate(pieces) if any(s in piece for s in short)]
         special = set(tokenizer.all_special_ids)
         ending[[i for i in spelling if i not in special]] = True
-    return ending.to(model.device)
+    return ending
 
 
-def _uniforms(
-    sampling: Sampling, indices: Sequence[int], count: int, device: torch.device
-) -> Tensor | None:
+def _uniforms(sampling: Sampling, indices: Sequence[int], count: int) -> np.ndarray | None:
     """(rows, count) uniform numbers; a row's belong to (seed, prompt index) alone."""
     if sampling.temperature <= 0:
         return None
@@ -150,7 +148,7 @@ def _uniforms(
         np.random.Generator(np.random.Philox(key=[sampling.seed % 2**64, i])).random(count)
         for i in indices
     ]
-    return torch.from_numpy(np.stack(drawn)).to(device)
+    return np.stack(drawn)
 
 
 # ---- the loop ---------------------------------------------------------------------------------
@@ -159,47 +157,53 @@ def _uniforms(
 def _run(
     batch: Batch | Answers,
     limits: Sequence[int],
-    uniforms: Tensor | None,
+    uniforms: np.ndarray | None,
     sampling: Sampling,
-    ending: Tensor,
-    stopped: Callable[[Sequence[int], Tensor], list[bool]] | None,
+    ending: np.ndarray,
+    stopped: Callable[[Sequence[int], np.ndarray], list[bool]] | None,
 ) -> list[list[int]]:
     """Token ids of every row, its end token included."""
     device = batch.logits.device
-    count = len(limits)
-    made = torch.zeros(count, max(limits), dtype=torch.long, device=device)
-    lengths = torch.zeros(count, dtype=torch.long)
-    limit = torch.tensor(limits, device=device)
-    alive = torch.arange(count, device=device)  # original row of each row of the batch
-    over = torch.zeros(count, dtype=torch.bool, device=device)
-    shortest = min(limits)
+    limit = np.array(limits)
+    made = np.zeros((len(limit), limit.max()), dtype=np.int64)
+    lengths = np.zeros(len(limit), dtype=np.int64)
+    alive = np.arange(len(limit))  # original row of each row of the batch
+    over = np.zeros(len(limit), dtype=bool)
+    shortest = limit.min()
     logits = batch.logits[:, -1]
-    for t in range(max(limits)):
+    for t in range(made.shape[1]):
         if uniforms is None:
-            tokens = logits.argmax(dim=-1)
+            tokens = _largest(logits)
         else:
-            tokens = _draw(logits, uniforms[alive, t], sampling)
+            point = torch.from_numpy(uniforms[alive, t]).to(device)
+            tokens = _draw(logits, point, sampling).cpu().numpy()
         made[alive, t] = tokens
         now = ending[tokens]
         if t + 1 >= shortest:
             now |= limit[alive] <= t + 1
         if stopped and (t + 1) % STOP_CHECK_EVERY == 0:
-            rows = alive.tolist()
-            now |= torch.tensor(stopped(rows, made[alive, : t + 1]), device=device)
+            now |= stopped(alive.tolist(), made[alive, : t + 1])
         new = now & ~over
-        if bool(new.any()):
-            lengths[alive[new].cpu()] = t + 1
+        if new.any():
+            lengths[alive[new]] = t + 1
             over |= new
-            running = int((~over).sum())
+            running = len(over) - over.sum()
             if running == 0:
                 break
             if running <= 0.8 * len(over):
-                kept = (~over).nonzero()[:, 0]
-                batch.select(kept)
+                kept = (~over).nonzero()[0]
+                batch.select(torch.from_numpy(kept).to(device))
                 alive, tokens, over = alive[kept], tokens[kept], over[kept]
-        logits = batch.step(tokens)
-    table = made.tolist()
-    return [table[i][:n] for i, n in enumerate(lengths.tolist())]
+        logits = batch.step(torch.from_numpy(tokens).to(device))
+    return [row[:length].tolist() for row, length in zip(made, lengths, strict=True)]
+
+
+def _largest(logits: Tensor) -> np.ndarray:
+    """The likeliest token of each row, (B,); on a CPU NumPy finds it ten times as fast."""
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        found: np.ndarray = logits.numpy().argmax(axis=-1)
+        return found
+    return logits.argmax(dim=-1).cpu().numpy()
 
 
 def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
@@ -211,7 +215,7 @@ def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
         before = chances.cumsum(dim=-1) - chances
         chances = chances.masked_fill(before >= sampling.top_p, 0.0)
         chances[:, 0] = chances[:, 0].clamp(min=1e-30)
-    total = chances.double().cumsum(dim=-1)
+    total = chances.cumsum(dim=-1, dtype=torch.double)
     point = (uniform * total[:, -1])[:, None]
     index = torch.searchsorted(total, point, right=True).clamp(max=total.shape[1] - 1)
     return (index if order is None else order.gather(1, index))[:, 0]
@@ -256,13 +260,13 @@ def _texts(
 
 def _stop_finder(
     tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[int]], stop: Sequence[str]
-) -> Callable[[Sequence[int], Tensor], list[bool]] | None:
+) -> Callable[[Sequence[int], np.ndarray], list[bool]] | None:
     """Tells which rows already hold a stop string of several characters."""
     long = [s for s in stop if len(s) > 1]
     if not long:
         return None
 
-    def stopped(rows: Sequence[int], ids: Tensor) -> list[bool]:
+    def stopped(rows: Sequence[int], ids: np.ndarray) -> list[bool]:
         texts = _texts(tokenizer, [prompts[i] for i in rows], ids.tolist())
         return [any(s in text for s in long) for text in texts]
 

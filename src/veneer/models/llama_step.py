@@ -34,13 +34,10 @@ class Columns(Protocol):
 def is_llama_shaped(model: PreTrainedModel) -> bool:
     """Whether `LlamaStep` does what the model does, and is worth while."""
     config: Any = model.config
-    if (
-        type(model).__name__ not in FAMILIES
-        or type(model).__module__.split(".")[0] != "transformers"
-    ):
+    kind = type(model)
+    if kind.__name__ not in FAMILIES or not kind.__module__.startswith("transformers.models."):
         return False
     rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    parts = list(model.modules())
     return (
         model.device.type == "cpu"
         and model.dtype == torch.float32
@@ -48,12 +45,19 @@ def is_llama_shaped(model: PreTrainedModel) -> bool:
         and config.hidden_act == "silu"
         and rotation in STEADY_ROTATIONS
         and not model.training
-        and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-        and not any(isinstance(part, nn.Linear) and type(part) is not nn.Linear for part in parts)
-        and all(
-            type(getattr(layer.mlp, "down_proj", None)) is nn.Linear for layer in model.model.layers
-        )
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+        and all(type(part) is nn.Linear for part in _maps(model))
     )
+
+
+def _maps(model: Any) -> list[nn.Module]:
+    """Every linear map; adapters and quantisation put other things in their place."""
+    found: list[nn.Module] = [model.get_output_embeddings()]
+    for layer in model.model.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        found += [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+        found += [mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    return found
 
 
 class LlamaStep:
@@ -138,6 +142,6 @@ def _normed(x: torch.Tensor, norm: Any) -> torch.Tensor:
 
 def _joined(*parts: nn.Linear) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight and bias of several linear maps of one input."""
-    weight = torch.cat([part.weight for part in parts])
-    biases = [part.bias for part in parts if part.bias is not None]
-    return weight, torch.cat(biases) if len(biases) == len(parts) else None
+    weights: list[torch.Tensor] = [part.weight for part in parts]
+    biases: list[torch.Tensor] = [part.bias for part in parts if part.bias is not None]
+    return torch.cat(weights), torch.cat(biases) if len(biases) == len(parts) else None

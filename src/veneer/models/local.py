@@ -13,6 +13,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as hugging_face_log
 
@@ -200,7 +201,15 @@ class LocalModel:
         distinct = sorted(texts)
         if not distinct:
             return {}
-        ids: Any = self.tokenizer(distinct, add_special_tokens=start)["input_ids"]
+        tokenizer: Any = self.tokenizer
+        if _is_plain_fast(tokenizer):  # without offsets, which take a third of the time
+            fast = tokenizer.backend_tokenizer
+            fast.no_truncation()
+            fast.no_padding()
+            fast.encode_special_tokens = tokenizer.split_special_tokens
+            made = fast.encode_batch_fast(distinct, add_special_tokens=start)
+            return {text: one.ids for text, one in zip(distinct, made, strict=True)}
+        ids: Any = tokenizer(distinct, add_special_tokens=start)["input_ids"]
         return dict(zip(distinct, ids, strict=True))
 
     def prompt_ids(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -274,6 +283,17 @@ class LocalModel:
             batch_size=batch_size,
             progress=progress,
         )
+
+
+def _is_plain_fast(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the library asks the `tokenizers` package and adds nothing of its own."""
+    kind = type(tokenizer)
+    return (
+        isinstance(tokenizer, PreTrainedTokenizerFast)
+        and kind.__call__ is PreTrainedTokenizerBase.__call__
+        and kind._encode_plus is PreTrainedTokenizerFast._encode_plus
+        and not hasattr(tokenizer, "_switch_to_input_mode")
+    )
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -79,14 +79,15 @@ def loglikelihoods(
     passes = _pieces(model, rows) if is_plain(model) else _batches(model, rows, batch_size)
     for tokens, logits, asked in passes:
         work.computed += tokens
-        where, request, token = (torch.from_numpy(column) for column in asked.T)
-        where, token = where.to(logits.device), token.to(logits.device)
+        requested = asked[:, 1]
+        place = torch.from_numpy(asked[:, 0]).to(logits.device)
+        token = torch.from_numpy(asked[:, 2]).to(logits.device)
         logits = logits.float()
-        said = (logits[where, token] - logits.logsumexp(dim=-1)[where]).double()
-        np.add.at(chances, request.numpy(), said.cpu().numpy())
-        right = (logits.argmax(dim=-1)[where] == token).cpu().numpy()
-        np.logical_and.at(greedy, request.numpy(), right)
-        np.subtract.at(unsaid, request.numpy(), 1)
+        found = (logits[place, token] - logits.logsumexp(dim=-1)[place]).double()
+        np.add.at(chances, requested, found.cpu().numpy())
+        right = logits.argmax(dim=-1)[place] == token
+        np.logical_and.at(greedy, requested, right.cpu().numpy())
+        np.subtract.at(unsaid, requested, 1)
         if progress:
             progress(int((unsaid == 0).sum()), len(requests))
     return list(zip(chances.tolist(), greedy.tolist(), strict=True))

@@ -102,7 +102,10 @@ class Advice(Record):
 
 
 class SupportPoint(Record):
-    """Items whose support lies in `low` <= BLEU < `high`: base and student on the same items."""
+    """Items whose support lies in `low` <= BLEU < `high`: base and student on the same items.
+
+    The last bin of a curve ends at 100 and holds it.
+    """
 
     low: float
     high: float

@@ -136,11 +136,10 @@ def advice(findings: Findings) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 @dataclass(frozen=True)
 class Warned:
-    """An alarm: its sentence, and the numbers that rise and fall."""
+    """An alarm: its name and its sentence, which holds the numbers that rise and fall."""
 
     title: str
     text: str
-    pieces: tuple[tuple[str, Piece], ...]
 
 
 _ALARMS = {
@@ -151,18 +150,7 @@ _ALARMS = {
 
 def alarms(findings: Findings) -> tuple[Warned, ...]:
     """The alarms in the order of the findings."""
-    return tuple(
-        Warned(
-            _ALARMS[a.id],
-            a.text,
-            tuple(
-                (way, _piece(e.text, e.estimate, lambda _: 0.0))
-                for way, found in (("rises", a.rising), ("falls", a.falling))
-                for e in found
-            ),
-        )
-        for a in findings.alarms
-    )
+    return tuple(Warned(_ALARMS[a.id], a.text) for a in findings.alarms)
 
 
 @dataclass(frozen=True)

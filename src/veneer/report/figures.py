@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from veneer.records import Family, PreferenceReport, SupportCurve
 from veneer.report import palette
@@ -243,10 +244,10 @@ def _benchmark(pair: Pair, among: Sequence[Pair]) -> str:
 
 
 def _balanced(panels: list[Panel]) -> list[list[Panel]]:
-    """Rows of at most four panels, as equally long as can be."""
-    rows = -(-len(panels) // 4)
-    each = -(-len(panels) // rows) if rows else 1
-    return [panels[at : at + each] for at in range(0, len(panels), each)]
+    """One row of up to four panels, else rows of at most three, as equally long as can be."""
+    rows = 1 if len(panels) <= 4 else -(-len(panels) // 3)
+    ends = [len(panels) * row // rows for row in range(rows + 1)]
+    return [panels[start:end] for start, end in pairwise(ends)]
 
 
 def _preference(grid: Grid) -> Pair | None:

@@ -167,7 +167,7 @@ def _cells(reports: Reports) -> list[Cell]:
     reasons = "; ".join(
         f"{thousands(count)} {reason}" for reason, count in sorted(why.items()) if count
     )
-    effects = [r.length_effect for r in reports if r.length_effect and r.length_effect.value]
+    effects = [e for r in reports if (e := r.length_effect) is not None and e.value is not None]
     equal = cell("win_rate", _pooled(r.length_controlled for r in reports))
     if equal.kind == "number" and effects:
         e = effects[0]

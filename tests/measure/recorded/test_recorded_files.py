@@ -134,3 +134,21 @@ def test_a_single_object_is_found(tmp_path) -> None:
     assert read_object(path) == {"a": 1}
     path.write_text('{"a": 1}\n{"a": 2}\n')
     assert read_object(path) is None
+
+
+@pytest.mark.parametrize("wrap", ["{}", "[{}]"])
+def test_half_a_character_is_replaced_as_no_file_can_hold_it(tmp_path, wrap):
+    path = tmp_path / "half.jsonl"
+    path.write_text(wrap.format(r'{"a": "x\ud83d", "b": ["\ud83d\ude00"]}'))
+    (row,) = read_rows_of(path)
+    assert row.fields == {"a": "x\ufffd", "b": ["\U0001f600"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("9" * 5000, "too many digits"), ("[" * 100_000, "nested too deeply")]
+)
+def test_what_the_reader_of_json_cannot_take_is_told_with_its_line(tmp_path, text, why):
+    path = tmp_path / "odd.jsonl"
+    path.write_text('{"a": 1}\n{"a": ' + text + "}\n")
+    with pytest.raises(InputError, match=f"line 2: not JSON .*{why}"):
+        read_rows_of(path)

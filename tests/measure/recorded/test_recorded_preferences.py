@@ -8,7 +8,7 @@ from statistics import mean, stdev
 import pytest
 
 from veneer.errors import InputError
-from veneer.measure.recorded import preference_sheets, read_outputs, read_preferences
+from veneer.measure.recorded import preferences_of, read_outputs, read_preferences
 from veneer.measure.recorded.preferences import score_ratio
 from veneer.measure.recorded.reviews import parse_class, parse_scores
 from veneer.records import Subject
@@ -30,7 +30,7 @@ def annotation(preference, k: int = 0) -> dict:
 def test_preferences_of_every_kind(rows_file) -> None:
     given = [1, 2, 1.5, 0, None, 1.25, 7, "x", float("nan")]
     file = read_preferences(rows_file([annotation(p, k) for k, p in enumerate(given)]))
-    wins, ties = preference_sheets([file], student("m"))
+    wins, ties = preferences_of([file], student("m"))[0]
     assert wins.values == (0.0, 1.0, 0.5, 0.5, None, 0.25, None, None, None)
     assert ties.values == (0.0, 1.0, 1.0, 1.0, None, 0.0, None, None, None)
     assert (wins.measure, wins.metric, wins.against) == ("preference", "win_rate", "ref")
@@ -42,7 +42,7 @@ def test_preferences_of_every_kind(rows_file) -> None:
 
 def test_the_same_verdicts_from_the_other_side(rows_file) -> None:
     file = read_preferences(rows_file([annotation(p, k) for k, p in enumerate((1, 2, 1.25))]))
-    (wins, _) = preference_sheets([file], student("ref"))
+    (wins, _) = preferences_of([file], student("ref"))[0]
     assert wins.values == (1.0, 0.0, 0.75)
     assert wins.against == "m"
 
@@ -50,7 +50,7 @@ def test_the_same_verdicts_from_the_other_side(rows_file) -> None:
 def test_verdicts_on_strangers_are_refused(rows_file) -> None:
     file = read_preferences(rows_file([annotation(1)]))
     with pytest.raises(InputError, match=r"ref and m.*none of them"):
-        preference_sheets([file], student("another"))
+        preferences_of([file], student("another"))[0]
 
 
 def review(one: str, two: str, text: str, score=None) -> dict:
@@ -83,7 +83,7 @@ ROLES = {
 
 def test_who_is_who_is_said_by_the_ids_not_by_the_file(rows_file, answers) -> None:
     path = rows_file([review("S", "T", "9 7\nbecause")], "review_t_s.jsonl")
-    (wins, _) = preference_sheets([read_preferences(path, answers)], ROLES)
+    (wins, _) = preferences_of([read_preferences(path, answers)], ROLES)[0]
     assert wins.subject.model == "s"
     assert wins.values == (1.0,)
     assert wins.against == "teacher"
@@ -92,7 +92,7 @@ def test_who_is_who_is_said_by_the_ids_not_by_the_file(rows_file, answers) -> No
 def test_both_orders_are_averaged_an_item(rows_file, answers) -> None:
     one = rows_file([review("S", "T", "9 7"), review("S2", "T2", "5 5")], "1.jsonl")
     two = rows_file([review("T", "S", "8 6")], "2.jsonl")
-    wins, ties = preference_sheets([read_preferences(p, answers) for p in (one, two)], ROLES)
+    wins, ties = preferences_of([read_preferences(p, answers) for p in (one, two)], ROLES)[0]
     assert wins.values == (0.5, 0.5)
     assert ties.values == (1.0, 1.0)
 
@@ -104,7 +104,7 @@ def test_two_opponents_are_two_measures(rows_file, answers) -> None:
     ]
     found = {
         (s.subject.model, s.measure): s
-        for s in preference_sheets(files, ROLES)
+        for s in preferences_of(files, ROLES)[0]
         if s.metric == "win_rate"
     }
     assert set(found) == {("s", "preference"), ("s", "preference-vs-b")}
@@ -115,7 +115,7 @@ def test_two_opponents_are_two_measures(rows_file, answers) -> None:
 def test_unparsed_reviews_are_unscored_with_the_reason(rows_file, answers) -> None:
     rows = [review("T", "S", "First, I solve it.\n9 7", [9, 7]), review("T2", "S2", "", [-1, -1])]
     file = read_preferences(rows_file(rows), answers)
-    wins, _ = preference_sheets([file], ROLES)
+    wins, _ = preferences_of([file], ROLES)[0]
     assert wins.values == (None, None)
     assert "first line" in wins.reasons[0]
     assert [c.scores for c in file.comparisons] == [(9.0, 7.0), None]
@@ -160,7 +160,7 @@ def test_three_classes() -> None:
 )
 def test_alpaca_eval_win_rates(shared, model, rate, error, n) -> None:
     file = read_preferences(shared / f"alpaca_eval/annotations_gpt4/{model}.jsonl.gz")
-    wins, _ = preference_sheets([file], student(model))
+    wins, _ = preferences_of([file], student(model))[0]
     scored = [value for value in wins.values if value is not None]
     assert (len(scored), len(wins.values)) == (n, 805)
     assert 100 * mean(scored) == pytest.approx(rate, abs=1e-5)
@@ -178,7 +178,7 @@ def test_the_whole_leaderboard_agrees(shared) -> None:
         for path in sorted((shared / "alpaca_eval" / folder).glob("*.jsonl.gz")):
             model = path.name.removesuffix(".jsonl.gz")
             if model in published:
-                wins, _ = preference_sheets([read_preferences(path)], student(model))
+                wins, _ = preferences_of([read_preferences(path)], student(model))[0]
                 scored = [value for value in wins.values if value is not None]
                 assert 100 * mean(scored) == pytest.approx(published[model], abs=1e-5), model
                 checked += 1
@@ -187,7 +187,7 @@ def test_the_whole_leaderboard_agrees(shared) -> None:
 
 def test_the_published_shape_with_outputs(shared) -> None:
     path = shared / "alpaca_eval/annotations_gpt4_full_vicuna-13b.json.gz"
-    wins, _ = preference_sheets([read_preferences(path)], student("vicuna-13b"))
+    wins, _ = preferences_of([read_preferences(path)], student("vicuna-13b"))[0]
     assert 100 * mean(wins.values) == pytest.approx(70.434783, abs=1e-5)
 
 

@@ -7,7 +7,7 @@ from veneer.measure.recorded.naming import stem_of
 from veneer.measure.recorded.outputs import Outputs, read_outputs, split_claim, with_prompts
 from veneer.measure.recorded.preferences import (
     Preferences,
-    preference_sheets,
+    preferences_of,
     read_preferences,
 )
 
@@ -20,7 +20,7 @@ __all__ = [
     "join",
     "merged",
     "of_teacher",
-    "preference_sheets",
+    "preferences_of",
     "read_benchmark",
     "read_outputs",
     "read_preferences",

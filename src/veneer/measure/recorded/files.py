@@ -14,6 +14,7 @@ from typing import Any
 
 from veneer.errors import InputError
 from veneer.files import read_text
+from veneer.files.values import Unreadable, without_halves
 
 SUFFIXES = (".json", ".jsonl", ".gz", ".ndjson", ".txt")
 
@@ -57,8 +58,8 @@ def read_object(path: Path) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
+        value = _value(text)
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -76,17 +77,18 @@ def _text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        return json.loads(text)
+        return _value(text)
     except json.JSONDecodeError as error:
+        raise _broken(path, error.lineno, error) from error
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}, line {error.lineno}: broken JSON ({error.msg}, column {error.colno}).",
-            "Mend that line, or write the file again.",
+            f"{path}: not JSON ({_why(error)}).", "Mend the file, or write it again."
         ) from error
 
 
 def _parsed_line(path: Path, line: str, number: int, is_first: bool, whole: str) -> Any:
     try:
-        return json.loads(line)
+        return _value(line)
     except json.JSONDecodeError as error:
         if is_first and line.strip() == "{":  # one object over many lines
             _parsed(path, whole)
@@ -94,10 +96,32 @@ def _parsed_line(path: Path, line: str, number: int, is_first: bool, whole: str)
                 f"{path} holds one JSON object, where rows are needed.",
                 "Give a JSON array or one object a line.",
             ) from error
+        raise _broken(path, number, error) from error
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}, line {number}: broken JSON ({error.msg}, column {error.colno}).",
+            f"{path}, line {number}: not JSON ({_why(error)}).",
             "Mend that line, or write the file again.",
         ) from error
+
+
+def _value(text: str) -> Any:
+    """The JSON value, with half a character (a lone surrogate) as U+FFFD: no file can hold it."""
+    value, _ = without_halves(text, json.loads(text))
+    return value
+
+
+def _broken(path: Path, line: int, error: json.JSONDecodeError) -> InputError:
+    return InputError(
+        f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}).",
+        "Mend that line, or write the file again.",
+    )
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
+    deep = isinstance(error, RecursionError)
+    return "nested too deeply" if deep else "a number of too many digits"
 
 
 def _is_object(path: Path, at: int, value: Any, unit: str = "entry") -> bool:

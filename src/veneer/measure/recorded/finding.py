@@ -27,15 +27,17 @@ OUTPUT_NAMES = {
     "toxicity": ("toxicity", "toxic_answers"),
 }
 """How a measure's file is called in a folder of outputs, where not after the measure."""
+WORDS = "toxic_words"
+"""What the list of words of "toxicity" is called, in a folder with the ending .txt."""
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
 def benchmark_files(given: Sequence[str], asked: Sequence[str]) -> dict[str, Path]:
-    """The file of each benchmark asked for, as far as one was given.
+    """The file of each benchmark asked for, as far as one was given; `WORDS` is one for toxicity.
 
     Args:
         given: each `MEASURE=FILE`, a file that says by its fields what it is, or a folder with
-            files called as usual (`USUAL_NAMES`, any of `ENDINGS`).
+            files called as usual (`USUAL_NAMES`, any of `ENDINGS`; `WORDS`).
 
     Raises:
         InputError: no such file or measure; a file that nothing asked for; two for one measure.
@@ -46,6 +48,8 @@ def benchmark_files(given: Sequence[str], asked: Sequence[str]) -> dict[str, Pat
         told, path = _split(one)
         if told is None and path.is_dir():
             here = {m: file for m in wanted if (file := _in_folder(path, USUAL_NAMES[m]))}
+            if "toxicity" in asked and (path / f"{WORDS}.txt").is_file():
+                here[WORDS] = path / f"{WORDS}.txt"
             if not here:
                 names = ", ".join(f"{USUAL_NAMES[m][0]}.jsonl" for m in wanted or BENCHMARKS)
                 raise InputError(
@@ -55,7 +59,10 @@ def benchmark_files(given: Sequence[str], asked: Sequence[str]) -> dict[str, Pat
         else:
             kind = told or _kind_of(path)
             fitting = [m for m in wanted if m == kind or (kind == "nq" and m == "nq-0shot")]
+            if kind == WORDS and "toxicity" in asked:
+                fitting = [WORDS]
             if not fitting:
+                kind = "toxicity" if kind == WORDS else kind
                 raise InputError(
                     f"--benchmark-data {one} is for {kind}, which was not asked for.",
                     f"Add it to --measures {','.join([*asked, kind])}, or leave the file out.",
@@ -96,9 +103,10 @@ def _split(given: str) -> tuple[str | None, Path]:
     name, equals, rest = given.partition("=")
     if not equals or not rest or Path(given).exists() or "/" in name:
         return None, Path(given)
-    if name not in BENCHMARKS:
+    if name not in (*BENCHMARKS, WORDS):
         raise InputError(
-            f"--benchmark-data {given}: {name!r} is no benchmark.", nearest(name, BENCHMARKS)
+            f"--benchmark-data {given}: {name!r} is no benchmark.",
+            nearest(name, (*BENCHMARKS, WORDS)),
         )
     return name, Path(rest)
 

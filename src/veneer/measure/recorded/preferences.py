@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from veneer.errors import InputError
-from veneer.measure.preference import preference_sheets_of
+from veneer.measure.preference import preference_report, preference_sheets_of
 from veneer.measure.recorded.files import Row, read_rows_of
 from veneer.measure.recorded.human_votes import (
     Pair,
@@ -30,7 +30,7 @@ from veneer.measure.recorded.naming import same_model
 from veneer.measure.recorded.outputs import Outputs, prompt_of
 from veneer.measure.recorded.pair_judgments import has_games, read_games
 from veneer.measure.recorded.reviews import is_three_class, read_reviews
-from veneer.records import Comparison, ScoreSheet, Subject
+from veneer.records import Comparison, PreferenceReport, ScoreSheet, Subject
 
 DRAW = 0.5
 Kind = Literal["annotations", "reviews", "three-class", "games", "votes", "results"]
@@ -98,10 +98,10 @@ def read_preferences(
     )
 
 
-def preference_sheets(
+def preferences_of(
     files: Sequence[Preferences], subjects: Mapping[str, Subject]
-) -> list[ScoreSheet]:
-    """Win rate and win-or-tie rate of each known model against each opponent.
+) -> tuple[list[ScoreSheet], list[PreferenceReport]]:
+    """Win rate and win-or-tie rate of each known model against each opponent, and both in sum.
 
     `subjects` are the audited models by name, the teacher among them. A comparison of two
     of them is told from the side of the student, or of the base against the teacher.
@@ -136,14 +136,15 @@ def preference_sheets(
             )
     teachers = {name for name, who in subjects.items() if who.role == "teacher"}
     foes = {foe for _, foe in verdicts}
-    sheets = []
+    sheets, reports = [], []
     for (name, foe), told_of in sorted(verdicts.items(), key=lambda entry: entry[0]):
         is_teacher = foe in teachers
         measure = "preference" if is_teacher or len(foes) == 1 else f"preference-vs-{foe}"
         against = "teacher" if is_teacher else foe
         for sheet in preference_sheets_of(told_of, subjects[name], against, me=name):
             sheets.append(sheet.model_copy(update={"measure": measure}))
-    return sheets
+        reports.append(preference_report(told_of, subjects[name], against, me=name))
+    return sheets, reports
 
 
 def score_sums(files: Sequence[Preferences], model: str, other: str) -> tuple[float, float] | None:

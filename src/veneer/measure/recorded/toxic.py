@@ -28,12 +28,14 @@ from veneer.measure.toxicity import (
     Recorded,
     Score,
     Scorer,
+    ToxicitySettings,
     continuation_sheets,
     declines,
     has_recorded_scores,
     lexicon,
     read_recorded,
     recorded_sheet,
+    scorer_of,
     toxicity_sheets,
 )
 from veneer.measure.toxicity.recorded import TOXIC
@@ -46,21 +48,31 @@ def scored_toxicity(
     subject: Subject,
     words: Path | None = None,
     questions: Path | None = None,
+    settings: ToxicitySettings | None = None,
 ) -> Scored:
     """The sheets of a file's toxicity.
 
+    Args:
+        words: a list of words to look for, where the file holds no scores.
+        questions: the text of questions that answers know by id only.
+        settings: another scorer than that list.
+
     Raises:
-        InputError: no scores in the file and no list of words; both; a broken row.
+        InputError: no scores in the file and no scorer; both; a broken row.
     """
+    scorer = None
+    if settings is not None and settings.scorer != "lexicon":
+        scorer = scorer_of(settings, words="")
     if any(holds_continuations(row.fields) for row in rows):
         answers = [one for row in rows for one in _continuations(path, row, subject)]
         recorded = _lookup(answers)
-        return _of_answers(path, [answer for answer, _ in answers], subject, words, recorded)
+        _check_one(path, recorded is not None, scorer is not None)
+        given = recorded or scorer
+        return _of_answers(path, [one for one, _ in answers], subject, words, given)
     if not any(has_recorded_scores(row.fields) for row in rows):
         (outputs,) = with_prompts([outputs_of(path, rows, every=True)], questions)
-        return _of_answers(path, outputs.answers(), subject, words, None)
-    if words is not None:
-        raise _two_scorers(path)
+        return _of_answers(path, outputs.answers(), subject, words, scorer)
+    _check_one(path, True, scorer is not None)
     sheets: list[ScoreSheet] = []
     texts: dict[str, str] = {}
     notes = []
@@ -146,29 +158,28 @@ def _of_answers(
     answers: Sequence[Answer],
     subject: Subject,
     words: Path | None,
-    recorded: Scorer | None,
+    scorer: Scorer | None,
 ) -> Scored:
-    """The sheets of answers, by their recorded scores or else by words."""
-    if recorded is not None and words is not None:
-        raise _two_scorers(path)
-    if recorded is None and words is None:
+    """The sheets of answers, by a scorer or else by words."""
+    if scorer is None and words is None:
         raise InputError(
             f"{path} holds no toxicity scores.",
             "Give rows with them (RealToxicityPrompts: prompt and continuation, each with text "
-            "and toxicity), or a list of words to look for: --toxic-words FILE",
+            "and toxicity), or a list of words to look for: --benchmark-data toxic_words=FILE",
         )
-    scorer = recorded or lexicon(str(words))
     times = Counter(answer.prompt for answer in answers)
     sheets = continuation_sheets if min(times.values()) > 1 else toxicity_sheets
     ids = item_ids(answer.prompt for answer in answers)
+    texts = {answer.prompt_id: answer.prompt for answer in answers}
     return Scored(
-        tuple(sheets(answers, scorer, subject)),
-        dict(zip(ids, (answer.prompt for answer in answers), strict=True)),
+        tuple(sheets(answers, scorer or lexicon(str(words)), subject)),
+        texts | dict(zip(ids, (answer.prompt for answer in answers), strict=True)),
     )
 
 
-def _two_scorers(path: Path) -> InputError:
-    return InputError(
-        f"{path} holds toxicity scores, and a list of words was given too.",
-        "Leave --toxic-words out: the recorded scores count.",
-    )
+def _check_one(path: Path, recorded: bool, asked: bool) -> None:
+    if recorded and asked:
+        raise InputError(
+            f"{path} holds toxicity scores, and a scorer was asked for too.",
+            "Leave --toxicity out, and the recorded scores count; or take them out of the file.",
+        )

@@ -49,7 +49,11 @@ def main(size: int) -> None:
         return
     seccomp = base64.b64decode(order["seccomp"])
     for job in order["programs"]:
-        verdict = Attempt(order["limits"]).run(job, size, seccomp)
+        try:
+            verdict = Attempt(order["limits"]).run(job, size, seccomp)
+        except OSError as error:  # no process, no memory: the machine's fault
+            say({"passed": None, "reason": f"the sandbox failed: {error.strerror}"})
+            return
         say(verdict)
         if not swept():
             return  # the rest goes to a fresh sandbox
@@ -196,7 +200,7 @@ class Attempt:
                     fields = stat.read().rpartition(")")[2].split()
             except OSError:
                 continue  # ended meanwhile
-            running |= fields[0] == "R"
+            running |= fields[0] in "RD"  # D: waits for a disk
             ticks += sum(map(int, fields[11:15]))
             self.seen[name, fields[19]] = int(fields[11]) + int(fields[12])
             pages += int(fields[21])
