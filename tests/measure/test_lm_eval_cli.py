@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from lm_eval_tasks import write_tasks
@@ -94,7 +95,7 @@ def ours(folder):
     options = Options(include=[folder / "tasks"], bootstrap=100_000)
     measures = [f"lm_eval:{name}" for name in NAMES]
     found = run_benchmarks(model, measures, folder, SUBJECT, options=options)
-    write_results(folder / "written", found.results, ModelInfo.of(model))
+    write_results(folder / "written", found.results, replace(ModelInfo.of(model), name="tiny"))
     return found
 
 
@@ -149,6 +150,22 @@ def test_totals_and_tables_equal_the_command_lines(folder, theirs, ours):
     assert table(mine) == table(other)
     assert any("tiny_rolling" in row[1] for row in table(mine))
     assert make_table(mine, "groups") == make_table(other, "groups")
+
+
+def test_other_tools_can_read_what_is_written(folder, ours):
+    import datasets
+
+    written = folder / "written"
+    assert all(str(folder) not in path.read_text() for path in written.iterdir())
+    for task in TASKS:
+        rows = datasets.load_dataset(
+            "json",
+            data_files=str(written / f"samples_{task}.jsonl"),
+            cache_dir=str(folder / "cache"),
+            split="train",
+        )
+        assert len(rows) == {"tiny_generate": 18}.get(task, 9)
+        assert rows[0]["arguments"]["gen_args_0"]["arg_0"] is not None
 
 
 def test_sheets_and_totals_say_the_same(theirs, ours):

@@ -12,7 +12,8 @@ def vllm_harness(path: str, **settings: Any) -> Any:
     """An lm-eval model in vLLM, for log-likelihoods and generation.
 
     It takes `max_new_tokens` ({task: tokens}) as ours does, and asks in the model's own template
-    where a task's generation settings say `ask: true`.
+    where a task's generation settings say `ask: true`. What does not fit the model's context
+    loses its beginning, as in lm-eval: no worked examples are dropped.
 
     Raises:
         InputError: vLLM is not installed.
