@@ -145,7 +145,8 @@ class Harness(TemplateLM):
         begun = [self._is_begun(before) for before, _ in pairs]
         plain = iter(
             self.local.pair_ids(
-                [p for p, is_begun in zip(pairs, begun, strict=True) if not is_begun]
+                [p for p, is_begun in zip(pairs, begun, strict=True) if not is_begun],
+                self._known,
             )
         )
         ids = []
@@ -203,7 +204,7 @@ class Harness(TemplateLM):
         distinct = dict.fromkeys(text for text in texts if text)
         new = [text for text in distinct if text not in self._known]
         if new:
-            self._known |= zip(new, self.tokenizer(new)["input_ids"], strict=True)
+            self._known |= self.local.token_ids(new, True)
         return {text: self._known[text] for text in distinct}
 
     def _loglikelihood_tokens(

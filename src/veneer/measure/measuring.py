@@ -141,7 +141,7 @@ class Exam:
         write_all(coming, [found])
         (coming / NOTES).write_text(json.dumps(found.notes), "utf-8")
         coming.replace(place)
-        return _read(place)
+        return replace(found, harness=place / HARNESS if found.harness else None)
 
     def scored(self, name: str, done: int, total: int, place: Path) -> Scored:
         """One measure; `place` is a folder for what is too much to hold."""

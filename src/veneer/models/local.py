@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,27 +176,30 @@ class LocalModel:
         logits = Batch(self.model, rows, room=0, keep=keep).logits
         return [row[-len(said) :] for row, (_, said) in zip(logits, pairs, strict=True)]
 
-    def pair_ids(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+    def pair_ids(
+        self, pairs: Sequence[tuple[str, str]], known: Mapping[str, list[int]] | None = None
+    ) -> list[tuple[list[int], list[int]]]:
         """Contexts and continuations (plain text) as token ids, for `loglikelihoods`.
 
         Split as lm-eval's `_encode_pair` does: spaces at a context's end belong to what follows;
         both are tokenised as one text, or each for itself where they are read apart. Every
-        distinct text is tokenised once.
+        distinct text is tokenised once; `known` are token ids of contexts that were before.
         """
         split = [(before.rstrip(), before + said) for before, said in pairs]
-        begun = self._tokens({before for before, _ in split if before}, True)
+        begun = dict(known or {})
+        begun |= self.token_ids({b for b, _ in split if b and b not in begun}, True)
         if self.reads_apart:
             rest = [whole[len(before) :] for before, whole in split]
-            said = self._tokens(set(rest), False)
+            said = self.token_ids(set(rest), False)
             return [(begun.get(b, []), said[r]) for (b, _), r in zip(split, rest, strict=True)]
-        whole = self._tokens({whole for before, whole in split if before}, True)
-        alone = self._tokens({whole for before, whole in split if not before}, False)
+        whole = self.token_ids({whole for before, whole in split if before}, True)
+        alone = self.token_ids({whole for before, whole in split if not before}, False)
         return [
             (begun[b], whole[text][len(begun[b]) :]) if b else ([], alone[text])
             for b, text in split
         ]
 
-    def _tokens(self, texts: Collection[str], start: bool) -> dict[str, list[int]]:
+    def token_ids(self, texts: Collection[str], start: bool) -> dict[str, list[int]]:
         """Token ids by text, with the tokenizer's own start (and end) tokens or without."""
         distinct = sorted(texts)
         if not distinct:

@@ -76,14 +76,15 @@ def run_programs(
     """A verdict for each program, in order.
 
     `workers` starts of the sandbox run side by side, each over a batch of programs; None means
-    as many as there are usable cores. `progress` hears (done, all) after each batch.
+    this process's share of the cores. `progress` hears (done, all) after each batch.
     """
     missing = unavailable()
     if missing:
         return [Verdict(None, missing)] * len(programs)
     limits = limits or Limits()
-    workers = max(1, workers or len(os.sched_getaffinity(0)))
-    size = min(BATCH, max(1, -(-len(programs) // (2 * workers))))
+    workers = max(1, workers or _cores())
+    parts = workers if workers == 1 else 2 * workers  # finer, so that all end at the same time
+    size = min(BATCH, max(1, -(-len(programs) // parts)))
     batches = [programs[at : at + size] for at in range(0, len(programs), size)]
     verdicts: list[Verdict] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -115,6 +116,13 @@ def unavailable() -> str:
         "user namespaces (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu also "
         "kernel.apparmor_restrict_unprivileged_userns=0, or a container that permits them)."
     )
+
+
+def _cores() -> int:
+    """Cores for this process: all that are usable, or the threads that its lane was given."""
+    usable = len(os.sched_getaffinity(0))
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return min(usable, int(given)) if given.isdigit() and int(given) else usable
 
 
 def _judged(programs: Sequence[Program], limits: Limits) -> list[Verdict]:
