@@ -20,12 +20,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from veneer.alone import cache_folder
 from veneer.corpus.curate import curate
 from veneer.findings.paired import Pairing
 from veneer.findings.resample import interval
 from veneer.measure import measured
 from veneer.records import ScoreSheet, Subject, read_rows
-from veneer.running import cache_folder
 from veneer.spec import Study, load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.train import train

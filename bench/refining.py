@@ -17,10 +17,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veneer.alone import cache_folder
 from veneer.findings.paired import Pairing
 from veneer.findings.resample import interval
 from veneer.records import ScoreSheet, Subject, read_rows
-from veneer.running import cache_folder
 from veneer.spec import load_study, parse_study
 from veneer.steps import RunFolder, Step, run_steps
 from veneer.student.refine import refine

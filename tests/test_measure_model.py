@@ -125,7 +125,7 @@ def test_a_short_context_and_a_classifier_leave_reasons_not_crashes(tmp_path, da
     ("words", "said"),
     [
         (["--measures", "nqq"], "Did you mean 'nq'?"),
-        (["--measures", "nq"], "nq.jsonl"),
+        (["--measures", "nq", "--benchmark-data", "FOLDER/empty"], "nq.jsonl"),
         (["--measures", "nq", "--benchmark-data", "nope.jsonl"], "nope.jsonl does not exist"),
         (["--measures", "nq", "--benchmark-data", "hm=x.jsonl"], "no measure reads 'hm'"),
         (["--measures", "toxicity", "--toxicity", "scorer=guess"], "scorer"),
@@ -135,6 +135,7 @@ def test_a_short_context_and_a_classifier_leave_reasons_not_crashes(tmp_path, da
 def test_mistakes_end_in_one_message_and_leave_the_folder_free(model, data, tmp_path, words, said):
     broken = data / "broken"
     broken.mkdir()
+    (data / "empty").mkdir()
     lines(broken / "nq.jsonl", [{"question": "q", "answer": ["a"]}, {"question": "q"}])
     lines(broken / "nq_shots.jsonl", [{"question": f"q{i}", "answer": ["a"]} for i in range(3)])
     words = [word.replace("FOLDER", str(data)) for word in words]

@@ -6,6 +6,7 @@ stopped, and another command is refused.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -84,6 +85,17 @@ def model_folder(given: str, out: Path, purpose: str) -> tuple[str, Path]:
             folder.parent.mkdir(parents=True, exist_ok=True)
             (coming / "model").rename(folder)
     return str(ref), folder
+
+
+def cache_folder() -> Path | None:
+    """Where what is made once is kept between runs: $VENEER_CACHE, or below ~/.cache.
+
+    An empty $VENEER_CACHE keeps nothing.
+    """
+    given = os.environ.get("VENEER_CACHE")
+    if given is not None:
+        return Path(given) if given else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veneer"
 
 
 def _worked(out: Path, kind: str, job: Job, work: Callable[[Job], None], last: str) -> None:

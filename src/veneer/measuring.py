@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from veneer.alone import PREPARED, model_folder, run_alone
+from veneer.alone import PREPARED, cache_folder, model_folder, run_alone
 from veneer.errors import InputError, SpecError, nearest
 from veneer.findings import measurements
+from veneer.measure.hub import NEEDS, fetch
 from veneer.measure.measuring import CLASSIFIER, FILE, known, measured
 from veneer.measure.recorded import read_outputs, split_claim, with_prompts
 from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
@@ -76,6 +77,9 @@ def measure_model(
     with told_when_full(out), folder.locked():
         name, inputs, params, reached = _voice(model, out, base_url, means or Means())
         inputs |= _evaluation(benchmark_data, known(measures))
+        if "evaluation" not in inputs:
+            kept = cache_folder() or out / ".cache"
+            inputs |= _published(known(measures), inputs, kept / "benchmarks")
         if teacher_answers is not None:
             inputs |= _teacher(teacher_answers, inputs, out)
         inputs |= _as_prompts(inputs, out)
@@ -189,6 +193,25 @@ def _evaluation(given: Sequence[str], measures: Sequence[str]) -> dict[str, Path
             raise InputError(f"{path} does not exist.", "Check the path of --benchmark-data.")
         inputs[f"{FILE}{FILES[name]}"] = path
     return inputs
+
+
+def _published(
+    measures: Sequence[str], inputs: Mapping[str, Path], folder: Path
+) -> dict[str, Path]:
+    """What no file was given for, as the Hugging Face hub has it; fetched once into `folder`."""
+    missing = [
+        measure
+        for measure in measures
+        if any(f"{FILE}{name}" not in inputs for name in NEEDS.get(measure, ()))
+    ]
+    if not missing:
+        return {}
+    folder = (cache_folder() or Path(".")) / "benchmarks"
+    fetch(missing, folder)
+    names = {name for measure in missing for name in NEEDS[measure]}
+    return {
+        f"{FILE}{name}": folder / name for name in sorted(names) if f"{FILE}{name}" not in inputs
+    }
 
 
 def _teacher(given: str, inputs: Mapping[str, Path], out: Path) -> dict[str, Path]:

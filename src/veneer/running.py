@@ -14,6 +14,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from veneer import __version__
+from veneer.alone import cache_folder
 from veneer.cards import measured_cards
 from veneer.conclusion import CORPUS, RESULTS, corpus_facts
 from veneer.errors import InputError, Interrupted
@@ -126,17 +127,6 @@ def _say(console: Console, sentence: str) -> None:
 def default_workers(study: Study) -> int:
     """All cores for embedded models; one process for models that fill a machine."""
     return (os.cpu_count() or 1) if study.is_pocket else 1
-
-
-def cache_folder() -> Path | None:
-    """Where embedded models are kept between runs: $VENEER_CACHE, or below ~/.cache.
-
-    An empty $VENEER_CACHE keeps nothing.
-    """
-    given = os.environ.get("VENEER_CACHE")
-    if given is not None:
-        return Path(given) if given else None
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veneer"
 
 
 def provenance(given: str, study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:

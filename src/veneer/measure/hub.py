@@ -140,7 +140,8 @@ def fetch(
 def _unreachable(path: Path, source: Published, error: OSError) -> InputError:
     return InputError(
         f"{path} is missing, and {source.repo} cannot be fetched: {_first_line(error)}.",
-        f"Put {path.name} there, one {source.shape} a line, or connect to the network.",
+        f"Put {path.name} there, one {source.shape} a line, give it with --benchmark-data, or "
+        "connect to the network.",
     )
 
 

@@ -39,13 +39,14 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     return (every - math.comb(n - c, k)) / every
 
 
-def code_of(problem: Item, answer: str) -> str:
+def code_of(problem: Item, answer: str, *, stops: bool = True) -> str:
     """The program that an answer amounts to, tests not included.
 
     What stands in thinking tags is left out. A fenced block comes first: the last one that
     defines the function (models show drafts before), else the first in Python, else the first.
     An answer that defines the function stands behind the prompt (which may hold imports and
-    helpers); another continues the prompt and is cut at the stops.
+    helpers); another continues the prompt and is cut at the stops, unless it was when it was
+    written (`stops`: False).
     """
     prompt, name = problem["prompt"], problem["entry_point"]
     defines = re.compile(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", re.MULTILINE)
@@ -60,7 +61,7 @@ def code_of(problem: Item, answer: str) -> str:
         return f"{head}\n{answer}"
     if blocks and _is_level(answer):
         answer = textwrap.indent(answer, "    ")
-    return prompt + cut(answer)
+    return prompt + (cut(answer) if stops else answer)
 
 
 def fenced(answer: str) -> list[tuple[str, str]]:
@@ -99,13 +100,17 @@ def cut(completion: str) -> str:
 
 
 def judged(
-    problems: Sequence[Item], answers: Sequence[str], workers: int | None = None
+    problems: Sequence[Item],
+    answers: Sequence[str],
+    workers: int | None = None,
+    *,
+    stops: bool = True,
 ) -> list[Verdict]:
     """Whether each answer passes its problem's tests, which see the prompt's own helpers."""
     return run_programs(
         [
             Program(
-                source=code_of(p, answer),
+                source=code_of(p, answer, stops=stops),
                 tests=f"{p['test']}\ncheck({p['entry_point']})\n",
                 entry_point=p["entry_point"],
                 given=p["prompt"] if _compiles(p["prompt"]) else "",

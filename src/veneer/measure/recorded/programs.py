@@ -75,7 +75,9 @@ def _run(
     """A verdict for each answer to a problem, in order."""
     for begin in range(0, len(answers), AT_ONCE):
         part = answers[begin : begin + AT_ONCE]
-        yield from humaneval.judged([one for one, _ in part], [text for _, text in part])
+        problems, texts = [one for one, _ in part], [text for _, text in part]
+        # As the published scorer has it: a completion was cut when it was written, or was not.
+        yield from humaneval.judged(problems, texts, stops=False)
         if progress is not None:
             progress(begin + len(part), len(answers))
 
