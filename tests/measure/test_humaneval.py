@@ -92,3 +92,10 @@ def test_stops_are_the_first_of_other_top_level_code():
     for stop in ("class X", "def f", "# note", "if x", "print(x)"):
         assert cut(f"{text}\n{stop}\nrest") == text
     assert math.isclose(pass_at_k(1, 1, 1), 1.0)
+
+
+def test_a_recorded_completion_runs_as_it_is():
+    answer = "    return _sum(a, b)\n\ndef _sum(a, b):\n    return a + b\n"
+    assert "def _sum" not in code_of(PROBLEM, answer), "a model that goes on is cut at the stop"
+    space = {}
+    exec(code_of(PROBLEM, answer, stops=False) + "\n" + PROBLEM["test"] + "check(add)", space)
