@@ -295,4 +295,4 @@ def test_texts_become_the_librarys_tokens():
         assert _is_plain_fast(tokenizer)
         for start in (True, False):
             expected = tokenizer(texts, add_special_tokens=start)["input_ids"]
-            assert local._tokens(texts, start) == dict(zip(texts, expected, strict=True))
+            assert local.token_ids(texts, start) == dict(zip(texts, expected, strict=True))

@@ -62,12 +62,12 @@ def test_killed_it_goes_on_from_its_last_state_to_the_same_students(tmp_path, ba
 
     rows = list(read_rows(corpus / "corpus.jsonl", Dialogue))
     large = tmp_path / "corpus.jsonl"
-    write_rows(large, rows * 40)
-    words = ["--base", base, "--data", large, "--tokens", "6k,24k", "--keep-every", "0"]
+    write_rows(large, rows * 14)
+    words = ["--base", base, "--data", large, "--tokens", "2k,8k", "--keep-every", "0"]
     whole = typed(*words, "--out", tmp_path / "whole", "--json")
     said, error = whole.communicate()
     assert whole.returncode == 0, error
-    assert json.loads(said)["steps"] == 750
+    assert json.loads(said)["steps"] == 250
     out = tmp_path / "killed"
     place = out / ".scratch" / "place.json"
     first = typed(*words, "--out", out)
@@ -77,7 +77,7 @@ def test_killed_it_goes_on_from_its_last_state_to_the_same_students(tmp_path, ba
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     taken = json.loads(place.read_text())["taken"]
-    assert 20 < taken < 750
+    assert 20 < taken < 250
     second = typed(*words, "--out", out)
     assert second.wait() == 0
     assert students(out) == students(tmp_path / "whole")

@@ -36,8 +36,10 @@ def answers_to(
     Raises:
         StepFailed: a budget ended first. What was answered is in the model's journal.
     """
-    distinct = list({prompt.id: prompt for prompt in reversed(prompts)}.values())[::-1]
-    wanted = [(prompt, sample) for prompt in distinct for sample in range(samples)]
+    distinct: dict[str, Prompt] = {}
+    for prompt in prompts:
+        distinct.setdefault(prompt.id, prompt)
+    wanted = [(prompt, sample) for prompt in distinct.values() for sample in range(samples)]
     said = model.ask(
         [Ask.of(prompt.text, first + sample) for prompt, sample in wanted],
         max_new_tokens=max_new_tokens,
