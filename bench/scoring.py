@@ -28,7 +28,8 @@ from typing import Any
 import torch
 
 from veneer.measure import mmlu
-from veneer.measure.benchmarks import TASKS, _quiet
+from veneer.measure.benchmarks.own import TASKS
+from veneer.measure.benchmarks.quiet import quiet
 from veneer.measure.harness import Harness
 from veneer.measure.items import Item, read_items
 from veneer.models.local import LocalModel
@@ -109,7 +110,7 @@ class Side:
         from lm_eval.evaluator import evaluate
         from lm_eval.tasks import TaskManager
 
-        with _quiet():
+        with quiet():
             manager = TaskManager(include_path=str(TASKS), include_defaults=False)
             files = {"items": str(items), "shots": str(shots)}
             member = {"task": "veneer_mmlu", "dataset_kwargs": files}
