@@ -228,12 +228,14 @@ class Exam:
         answers = self._answers_to(
             prompts, progress, max_new_tokens=tokens, temperature=temperature, first=sample
         )
-        sheets = []
+        sheets, notes = [], []
         if "teacher_answers" in self.job.inputs:
             place = Path(self.job.inputs["teacher_answers"])
             teacher = read_rows(place / "answers.jsonl" if place.is_dir() else place, Answer)
             sheets = style_sheets(list(teacher), answers, self.subject)
-        return Scored(sheets, said={"answers.jsonl": answers})
+        elif self.subject.role in ("base", "student"):
+            notes.append("style: compared with nobody, for want of a teacher's answers.")
+        return Scored(sheets, said={"answers.jsonl": answers}, notes=notes)
 
     def _toxicity(self, progress: Progress) -> Scored:
         params = self.job.params

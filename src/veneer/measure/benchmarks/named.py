@@ -21,7 +21,7 @@ from veneer.errors import InputError, StepFailed
 SHOTS_SEED = 1234  # lm-eval's defaults; see `simple_evaluate`
 LOCAL_DATA = (
     "Give its data as files: copy the task's YAML into a folder, write `dataset_path: json` and "
-    "`dataset_kwargs: {data_files: {test: FILE}}` there, and type --include-path FOLDER."
+    "`dataset_kwargs: {data_files: {test: FILE}}` there, and type --tasks FOLDER."
 )
 
 
@@ -82,7 +82,7 @@ def _manager(name: str, include: tuple[str, ...]) -> Any:
     manager = TaskManager(include_path=[*include])
     if name not in manager.task_index:
         close = difflib.get_close_matches(name, manager.all_tasks, n=3, cutoff=0.6)
-        hint = "`lm_eval ls tasks` lists all; --include-path names a folder of your own."
+        hint = "`lm_eval ls tasks` lists all; --tasks names a folder of your own."
         if close:
             hint = f"Did you mean {', '.join(map(repr, close))}? {hint}"
         raise InputError(f"lm-eval has no task {name!r}.", hint)
