@@ -11,7 +11,7 @@ demo: $(VENV)/installed ## Run the embedded study, one seed, and say where its r
 	$(BIN)/veneer run pocket --out $(DEMO)
 
 test: $(VENV)/installed ## The whole test suite, two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed ## Formatting, lint, types
 	$(BIN)/ruff format --check src tests bench

@@ -123,7 +123,7 @@ def measure(
     if outputs is not None:
         from veneer.measuring_outputs import measure_outputs
 
-        _only_for_models(
+        _refuse(
             {
                 "--limit": limit,
                 "--samples": samples > 1,
@@ -133,7 +133,9 @@ def measure(
                 "--chat-tasks": chat_tasks,
                 "--engine": engine != "veneer",
                 "--base-url": base_url,
-            }
+            },
+            "for models that are asked; outputs that exist are only scored",
+            "give a model in place of --outputs",
         )
         result = measure_outputs(
             outputs,
@@ -150,6 +152,11 @@ def measure(
         say(result, as_json)
         return
     assert model is not None
+    _refuse(
+        {"--teacher-again": teacher_again, "--questions": questions, "--name": name},
+        "for outputs that exist",
+        "give --outputs in place of a model",
+    )
     means = reached(
         key, budget_usd, budget_tokens, prices, concurrency, requests_per_minute, tokens_per_minute
     )
@@ -179,13 +186,11 @@ def measure(
     say(result, as_json)
 
 
-def _only_for_models(given: dict[str, object]) -> None:
+def _refuse(given: dict[str, object], why: str, instead: str) -> None:
+    """Say that an option does not belong here, rather than to pass it over."""
     wrong = [name for name, value in given.items() if value]
     if wrong:
-        raise InputError(
-            f"{wrong[0]} is for models that are asked; outputs that exist are only scored.",
-            f"Leave {wrong[0]} out, or give a model in place of --outputs.",
-        )
+        raise InputError(f"{wrong[0]} is {why}.", f"Leave {wrong[0]} out, or {instead}.")
 
 
 @app.command(
@@ -250,6 +255,11 @@ def judge(
     from veneer import judging
 
     if recorded:
+        _refuse(
+            {"A": one, "--judge": judge, "--out": out, "--tone": tone, "--questions": questions},
+            "for answers that are yet to be judged",
+            "leave out --recorded",
+        )
         say(judging.judge_recorded(recorded, outputs or (), model), as_json)
         return
     if one is None or other is None or not judge or out is None:
@@ -257,6 +267,7 @@ def judge(
             "There is nothing to judge by: give A, B, --judge and --out, or --recorded FILE.",
             "Type: veneer judge A.jsonl B.jsonl --judge openai:MODEL --out runs/verdicts",
         )
+    _refuse({"--outputs": outputs, "--model": model}, "for recorded verdicts", "give --recorded")
     settings = judging.settings_of(
         model=judge,
         template=template,

@@ -324,6 +324,11 @@ def known(measures: Sequence[str]) -> list[str]:
     """The measures, each once; an InputError for a name that none has."""
     for name in measures:
         if name not in MEASURES and not name.startswith(LM_EVAL):
+            if name == "judge":
+                raise InputError(
+                    "A judge compares two models' answers, and measures none by itself.",
+                    "Type: veneer judge A.jsonl B.jsonl --judge openai:MODEL --out runs/verdicts",
+                )
             hint = nearest(name, MEASURES)
             raise InputError(
                 f"Unknown measure {name!r}.", f"{hint} Or a task of lm-eval, as in lm_eval:gsm8k."

@@ -92,6 +92,9 @@ class LocalModel:
                 f"{str(error).splitlines()[0]}",
                 "Give a folder that holds config.json, weights and tokenizer, or a hub id.",
             ) from error
+        # What is too long for the model is our callers' to say, not the library's to warn of.
+        told = "sequence-length-is-longer-than-the-specified-maximum"
+        tokenizer.deprecation_warnings[told] = True
         return cls(model.to(place), tokenizer, name=str(path_or_id), chat_template=chat)
 
     def encode(self, text: str) -> list[int]:
