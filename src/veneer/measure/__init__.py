@@ -1,4 +1,4 @@
-"""Score answers: benchmarks, style, toxicity, and recorded files of others."""
+"""Score answers: benchmarks, style, toxicity, judged preferences, and recorded files of others."""
 
 from veneer.measure.measuring import MEASURES, measured
 
