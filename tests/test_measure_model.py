@@ -12,9 +12,12 @@ from small_models import byte_tokenizer, llama
 
 from veneer.cli import app
 from veneer.errors import InputError, RunFolderError
+from veneer.measure.sandbox import unavailable
 from veneer.measuring import measure_model, toxicity_from
 from veneer.models import chat
 from veneer.records import Measurement, ScoreSheet, read_rows
+from veneer.spec import load_study
+from veneer.study import graph
 
 
 def lines(path, rows):
@@ -153,3 +156,29 @@ def test_toxicity_settings_of_the_command():
     assert toxicity_from([]) is None
     found = toxicity_from(["form=continuations", "samples=5"])
     assert (found["samples"], found["max_new_tokens"], found["top_p"]) == (5, 20, 0.9)
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    unavailable.cache_clear()
+    yield
+    monkeypatch.undo()
+    unavailable.cache_clear()
+
+
+def test_without_a_sandbox_programs_are_refused_before_anything_runs(
+    model, data, tmp_path, no_sandbox
+):
+    with pytest.raises(InputError, match="apt-get install bubblewrap"):
+        measure_model(str(model), ["nq", "humaneval"], tmp_path / "out", benchmark_data=[str(data)])
+    assert not (tmp_path / "out" / "study.json").exists()
+
+
+def test_what_was_unscored_for_want_of_a_sandbox_is_another_step(no_sandbox):
+    study, here = load_study(str(Path(__file__).parent / "tiny.yaml"))
+    without = graph(study, here).fingerprint
+    unavailable.cache_clear()
+    with pytest.MonkeyPatch.context() as there:
+        there.setattr("veneer.study.unavailable", lambda: "")
+        assert graph(study, here).fingerprint != without, "the same command measures again"
