@@ -19,7 +19,7 @@ class Endpoint:
     def __init__(self, table):
         self.table, self.asked = table, []
 
-    def ask(self, asks, *, max_new_tokens, temperature=0.0, seed=0, progress=None):
+    def ask(self, asks, *, max_new_tokens, temperature=0.0, top_p=1.0, seed=0, progress=None):
         texts = [ask.messages[-1].content for ask in asks]
         self.asked += texts
         lost = Reply("", "failed", "no reply after 6 tries")

@@ -138,8 +138,8 @@ class Endpoint:
     def __init__(self):
         self.asked = []
 
-    def ask(self, asks, *, max_new_tokens, temperature=0.0, seed=0, progress=None):
-        self.asked += [(ask.sample, temperature) for ask in asks]
+    def ask(self, asks, *, max_new_tokens, temperature=0.0, top_p=1.0, seed=0, progress=None):
+        self.asked += [(ask.sample, temperature, top_p) for ask in asks]
         return [Reply(f"```python\ndef one():\n    return {ask.sample}\n```") for ask in asks]
 
 
@@ -152,14 +152,14 @@ def test_an_endpoint_is_asked_for_samples_that_are_told_apart(data):
     lines(data / "humaneval.jsonl", problems)
     options = Options(samples=3, ks=(1,))
     found = run_benchmarks(endpoint, ["humaneval"], data, SUBJECT, options=options)
-    assert endpoint.asked == [(0, 0.8), (1, 0.8), (2, 0.8)] * 3
-    assert found.notes == ["humaneval: an endpoint is sampled without top_p."]
+    assert endpoint.asked == [(0, 0.8, 0.95), (1, 0.8, 0.95), (2, 0.8, 0.95)] * 3
+    assert found.notes == []
     (sheet,) = found.sheets
     if None not in sheet.values:
         assert sheet.values == pytest.approx((1 / 3,) * 3)
         one = Endpoint()
         (sheet,) = run_benchmarks(one, ["humaneval"], data, SUBJECT).sheets
-        assert (sheet.values, one.asked) == ((0.0,) * 3, [(0, 0.0)] * 3)
+        assert (sheet.values, one.asked) == ((0.0,) * 3, [(0, 0.0, 1.0)] * 3)
 
 
 def test_item_texts_are_named_as_in_the_sheets(data):

@@ -88,6 +88,7 @@ class AskedHarness(LM):
             asks,
             max_new_tokens=self.max_new_tokens.get(task, int(settings["max_gen_toks"])),
             temperature=float(settings.get("temperature") or 0.0),
+            top_p=float(settings.get("top_p") or 1.0) if settings["do_sample"] else 1.0,
         )
         asked = [reply for reply in replies if reply is not None]
         if len(asked) < len(texts):

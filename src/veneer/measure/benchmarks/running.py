@@ -232,8 +232,6 @@ class _Bench:
             "repeats": count,
         }
         if count > 1:
-            if not self.is_local:
-                found.notes.append("humaneval: an endpoint is sampled without top_p.")
             is_chat = not isinstance(self.model, LocalModel) or self.model.is_chat
             drawn = {**humaneval.SAMPLED, "seed": self.options.seed, "max_gen_toks": 512}
             stops: list[str] = [] if is_chat else list(humaneval.STOPS)
