@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from veneer.alone import PREPARED, cache_folder, model_folder, run_alone
 from veneer.errors import InputError, SpecError, nearest
 from veneer.findings import measurements
-from veneer.measure.hub import NEEDS, fetch
+from veneer.measure.hub import fetch, published
 from veneer.measure.measuring import CLASSIFIER, FILE, known, measured
 from veneer.measure.recorded import read_outputs, split_claim, with_prompts
 from veneer.measure.toxicity import ToxicitySettings, read_toxicity_prompts
@@ -202,13 +202,13 @@ def _published(
     missing = [
         measure
         for measure in measures
-        if any(f"{FILE}{name}" not in inputs for name in NEEDS.get(measure, ()))
+        if any(f"{FILE}{name}" not in inputs for name in published(measure))
     ]
     if not missing:
         return {}
     folder = (cache_folder() or Path(".")) / "benchmarks"
     fetch(missing, folder)
-    names = {name for measure in missing for name in NEEDS[measure]}
+    names = {name for measure in missing for name in published(measure)}
     return {
         f"{FILE}{name}": folder / name for name in sorted(names) if f"{FILE}{name}" not in inputs
     }

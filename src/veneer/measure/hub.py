@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError
+from veneer.measure.names import NEEDS
 
 SOURCES = "sources.json"
 Row = Mapping[str, Any]
@@ -86,14 +87,10 @@ PUBLISHED = {
 }
 """File → where it is published."""
 
-NEEDS = {
-    "nq": ("nq.jsonl", "nq_shots.jsonl"),
-    "nq-0shot": ("nq.jsonl",),
-    "mmlu": ("mmlu_test.jsonl", "mmlu_dev.jsonl"),
-    "humaneval": ("humaneval.jsonl",),
-    "toxicity": ("toxicity.jsonl",),
-}
-"""Measure → its files."""
+
+def published(measure: str) -> list[str]:
+    """The files of a measure that the Hub has."""
+    return [file for file in NEEDS.get(measure, ()) if file in PUBLISHED]
 
 
 def fetch(
@@ -114,7 +111,7 @@ def fetch(
     Raises:
         InputError: a data set cannot be reached, or has changed its form.
     """
-    wanted = dict.fromkeys(file for name in measures for file in NEEDS.get(name, ()))
+    wanted = dict.fromkeys(file for name in measures for file in published(name))
     missing = [f for f in wanted if not any((folder / n).is_file() for n in (f, f"{f}.gz"))]
     written = []
     for file in missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from veneer.measure.measuring import BENCHMARKS
+from veneer.measure.names import BENCHMARKS
 from veneer.records import write_rows
 from veneer.steps import Job
 

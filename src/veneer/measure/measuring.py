@@ -15,6 +15,7 @@ from typing import Any
 from veneer.errors import InputError, nearest
 from veneer.measure.answering import answers_to
 from veneer.measure.lm_eval_results import join_results
+from veneer.measure.names import LM_EVAL, MEASURES
 from veneer.measure.sandbox import unavailable
 from veneer.measure.style import style_sheets
 from veneer.measure.toxicity import (
@@ -37,10 +38,6 @@ from veneer.records import (
 )
 from veneer.steps import Job, on_gpu, versioned
 
-BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
-MEASURES = (*BENCHMARKS, "style", "toxicity")
-LM_EVAL = "lm_eval:"
-"""Measures that begin so are tasks of lm-eval, as in lm_eval:gsm8k."""
 NEW_TOKENS = {"nq": 32, "nq-0shot": 32, "humaneval": 512, "style": 512}
 TEMPERATURE = 0.7
 NOTES = "notes.json"

@@ -7,23 +7,15 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, WithJsonSchema
 
 from veneer.errors import nearest
-from veneer.measure.measuring import LM_EVAL
+from veneer.measure import names
+from veneer.measure.names import LM_EVAL
 
 OurMeasure = Literal["nq", "nq-0shot", "mmlu", "humaneval", "style", "toxicity", "judge"]
-MEASURES: tuple[str, ...] = tuple(name for name in get_args(OurMeasure) if name != "judge")
+MEASURES = names.MEASURES
 """What is measured where a study does not say; "judge" costs money and wants to be asked for."""
 
-NEEDS: dict[str, tuple[str, ...]] = {
-    "nq": ("nq.jsonl", "nq_shots.jsonl"),
-    "nq-0shot": ("nq.jsonl",),
-    "mmlu": ("mmlu_test.jsonl", "mmlu_dev.jsonl"),
-    "humaneval": ("humaneval.jsonl",),
-    "style": ("prompts.jsonl",),
-    "judge": ("prompts.jsonl",),
-    "toxicity": ("toxicity.jsonl",),
-}
-"""Files of the evaluation folder that each measure reads, in the benchmarks' published formats.
-Tasks of lm-eval bring their own data."""
+NEEDS = {**names.NEEDS, "judge": names.NEEDS["style"]}
+"""Files of the evaluation folder that each measure reads; a judge compares answers of "style"."""
 
 
 def _known(name: str) -> str:

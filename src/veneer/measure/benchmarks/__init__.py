@@ -8,16 +8,14 @@ lm_eval:X   X of lm-eval, or of your tasks    plain text, as lm-eval does, unles
 """
 
 from veneer.measure.benchmarks.own import BENCHMARKS, Benchmark
-from veneer.measure.benchmarks.running import LM_EVAL, Found, Options, benchmark, run_benchmarks
+from veneer.measure.benchmarks.running import Found, Options, run_benchmarks
 from veneer.measure.benchmarks.texts import item_texts
 
 __all__ = [
     "BENCHMARKS",
-    "LM_EVAL",
     "Benchmark",
     "Found",
     "Options",
-    "benchmark",
     "item_texts",
     "run_benchmarks",
 ]

@@ -18,11 +18,10 @@ from veneer.measure.benchmarks.quiet import drawing_from, failing, quiet
 from veneer.measure.benchmarks.sheets import SILENT, sheets_of, silent_sheets
 from veneer.measure.harness import Harness
 from veneer.measure.lm_eval_results import merged, with_standard_errors
+from veneer.measure.names import LM_EVAL
 from veneer.models.asking import Model
 from veneer.models.local import LocalModel
 from veneer.records import Aggregate, Answer, ScoreSheet, Subject
-
-LM_EVAL = "lm_eval:"
 
 
 @dataclass(frozen=True)
@@ -69,31 +68,6 @@ class Found:
     answers: list[Answer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     results: dict[str, Any] = field(default_factory=dict)
-
-
-def benchmark(
-    model: LocalModel | Model,
-    measures: Sequence[str],
-    data: Path,
-    subject: Subject,
-    *,
-    files: Mapping[str, str] | None = None,
-    limit: Mapping[str, int] | None = None,
-    max_new_tokens: Mapping[str, int] | None = None,
-    options: Options | None = None,
-) -> tuple[list[ScoreSheet], list[Answer]]:
-    """Sheets and texts of `run_benchmarks`."""
-    found = run_benchmarks(
-        model,
-        measures,
-        data,
-        subject,
-        files=files,
-        limit=limit,
-        max_new_tokens=max_new_tokens,
-        options=options,
-    )
-    return found.sheets, found.answers
 
 
 def run_benchmarks(

@@ -72,10 +72,6 @@ class Outputs:
         """As records. An empty or missing answer is a row with its outcome and reason."""
         return tuple(_answer(self.model, one) for one in self.said)
 
-    def by_answer_id(self) -> dict[str, str]:
-        """Prompt by answer id: how reviews say whom they compare."""
-        return {one.answer_id: prompt_of(one) for one in self.said if one.answer_id}
-
 
 def split_claim(given: str) -> tuple[str | None, Path]:
     """`NAME=FILE` or `FILE`. A file that exists under the whole text is meant as a file."""

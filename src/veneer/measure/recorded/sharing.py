@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from veneer.errors import InputError, nearest
+from veneer.measure.names import BENCHMARKS
 from veneer.measure.recorded.files import Row
 from veneer.measure.recorded.matching import is_own, key_of
 from veneer.measure.recorded.outputs import holds_answers
@@ -18,7 +19,6 @@ from veneer.measure.recorded.scored import Data
 from veneer.measure.recorded.toxic import holds_continuations
 from veneer.measure.toxicity import has_recorded_scores
 
-BENCHMARKS = ("nq", "nq-0shot", "mmlu", "humaneval")
 ANSWERS = ("style", "toxicity")
 RECORDED_MEASURES = (*BENCHMARKS, *ANSWERS)
 

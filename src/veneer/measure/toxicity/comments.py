@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from veneer.errors import InputError
-from veneer.measure.toxicity.service import Busy, Fault, Rejected, checked_score, secret
+from veneer.measure.toxicity.service import Fault, Rejected, checked_score, passing, secret
 from veneer.models.api.endpoint import Endpoint
 from veneer.models.api.headers import seconds_to_wait
 
@@ -109,10 +109,8 @@ class Comments:
             f"HTTP {status}: {kind} {message}" if kind else f"HTTP {status}: {message}"
         )
         wait = seconds_to_wait({name.lower(): value for name, value in error.headers.items()})
-        if status == 429:
-            return Busy(reason, wait)
-        if status in (408, 409, 425) or (status >= 500 and status != 501):
-            return Fault(reason, wait)
+        if busy := passing(status, reason, wait):
+            return busy
         if status in (401, 403) or "API_KEY" in kind or "api key" in message.lower():
             name = self._endpoint.key_name
             return InputError(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from veneer.errors import InputError
-from veneer.measure.toxicity.service import Busy, Fault, Rejected, checked_score
+from veneer.measure.toxicity.service import Fault, Rejected, checked_score, passing
 from veneer.models.api.endpoint import DEFAULT_KEY_NAME, Endpoint
 from veneer.models.api.headers import seconds_to_wait
 
@@ -118,10 +118,8 @@ class Moderation:
         name = self._endpoint.key_name
         if status == 429 and error.code == "insufficient_quota":
             return InputError(f"{self.url} answers no more: {reason}", "Check the account there.")
-        if status == 429:
-            return Busy(reason, wait)
-        if status in (408, 409, 425) or (status >= 500 and status != 501):
-            return Fault(reason, wait)
+        if busy := passing(status, reason, wait):
+            return busy
         if status in (401, 403):
             return InputError(
                 f"{self.url} does not accept the key in {name}: {reason}",

@@ -216,6 +216,15 @@ class _Errand:
             self.progress(done, total)
 
 
+def passing(status: int, reason: str, wait: float | None) -> Busy | None:
+    """What an HTTP status says that may be otherwise the next time; None for every other."""
+    if status == 429:
+        return Busy(reason, wait)
+    if status in (408, 409, 425) or (status >= 500 and status != 501):
+        return Fault(reason, wait)
+    return None
+
+
 def checked_score(value: object, name: str) -> float:
     """A service's number as a score; what is none of 0..1 is a `Fault`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
