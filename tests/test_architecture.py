@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "veneer"
-STAGES = {"teacher", "corpus", "student", "measure", "findings", "report", "pocket"}
-FOUNDATION = ["errors", "records", "files", "steps", "models"]
+STAGES = {"teacher", "corpus", "student", "measure", "raters", "findings", "report", "pocket"}
+FOUNDATION = ["errors", "records", "intervals", "files", "steps", "models"]
 HEAVY = [
     "torch",
     "transformers",
@@ -19,6 +19,10 @@ HEAVY = [
     "lm_eval",
     "numba",
     "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "boto3",
+    "markdown_it",
     "openai",
     "pyarrow",
     "ray",

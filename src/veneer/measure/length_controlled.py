@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from veneer.measure.intervals import Array, drawn, estimate_of, undefined
+from veneer.intervals import Array, drawn, estimate_of, undefined
 from veneer.records import Estimate
 
 STRENGTHS = np.logspace(-4, 4, 10)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from veneer.measure.intervals import Array, drawn, estimate_of, mean_of, seed_of, sums_of
+from veneer.intervals import Array, drawn, estimate_of, mean_of, seed_of, sums_of
 from veneer.measure.length_controlled import length_controlled
 from veneer.records import Comparison, Estimate, PreferenceReport, ScoreSheet, Subject, content_id
 

@@ -22,6 +22,15 @@ from veneer.records.conclusions import (
     Verdict,
 )
 from veneer.records.preferences import Comparison, PreferenceReport
+from veneer.records.ratings import (
+    Choice,
+    Origin,
+    PacketFacts,
+    PairKey,
+    RatedPair,
+    Settled,
+    Vote,
+)
 from veneer.records.row import Record, content_id, read_rows, write_rows
 from veneer.records.scores import (
     Aggregate,
@@ -55,6 +64,7 @@ __all__ = [
     "Answer",
     "BenchmarkItem",
     "CategoryMeasurement",
+    "Choice",
     "Claim",
     "Comparison",
     "CorpusFacts",
@@ -70,18 +80,24 @@ __all__ = [
     "LedgerLine",
     "Measurement",
     "Message",
+    "Origin",
     "Outcome",
+    "PacketFacts",
+    "PairKey",
     "PreferenceReport",
     "Prompt",
+    "RatedPair",
     "Record",
     "Role",
     "ScoreSheet",
+    "Settled",
     "StudyFacts",
     "Subject",
     "Support",
     "SupportCurve",
     "SupportPoint",
     "Verdict",
+    "Vote",
     "content_id",
     "read_rows",
     "write_rows",

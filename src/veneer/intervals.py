@@ -1,8 +1,8 @@
-"""95 % intervals of what verdicts say: items drawn with replacement, the percentile interval.
+"""95 % intervals of what verdicts and votes say: items drawn with replacement, the percentile
+interval.
 
-The method of the findings (`RESAMPLES` draws seeded from the items, the interval widened to the
-value itself, a Jeffreys posterior where every item is 0 or every item is 1), kept here because
-rooms do not call one another.
+The method of the findings: `RESAMPLES` draws seeded from the items, the interval widened to the
+value itself, a Jeffreys posterior where every item is 0 or every item is 1.
 """
 
 from __future__ import annotations

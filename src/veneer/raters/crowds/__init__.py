@@ -1,0 +1,1 @@
+"""Workers of Mechanical Turk and Prolific, brought to the same pages."""

@@ -1,0 +1,1 @@
+"""The pages: for raters, for the owner, for workers of a crowd."""

@@ -1,0 +1,1 @@
+"""Where votes are kept: leases, votes and people, in SQLite or Postgres."""
