@@ -10,6 +10,7 @@ from pathlib import Path
 from veneer.corpus.ledger import conflicts
 from veneer.findings import category_measurements, conclude, measurements, write_findings
 from veneer.records import (
+    BY_RATERS,
     Aggregate,
     Answer,
     CorpusFacts,
@@ -30,6 +31,8 @@ CORPUS = "corpus:"
 """Inputs whose names begin so are corpora, and hold stats.json."""
 SUPPORT = "support:"
 """Inputs called SUPPORT + corpus + ":" + seed hold support.jsonl."""
+RATED = "rated:"
+"""Inputs whose names begin so are what raters preferred: sheets.jsonl and preferences.jsonl."""
 RESULTS = (
     "measurements.jsonl",
     "findings.json",
@@ -47,7 +50,7 @@ def concluded(job: Job) -> None:
     Params: `name`, `seeds`, `corpora` (CorpusFacts by name). Inputs: folders that hold
     sheets.jsonl, totals.jsonl and preferences.jsonl where there are any, and, of a measured model,
     model.json ({"subject", "parameters"}) and answers.jsonl; `CORPUS` + name, the folders of the
-    first seed's corpora; `SUPPORT` + corpus + ":" + seed. Writes `RESULTS`.
+    first seed's corpora; `SUPPORT` + corpus + ":" + seed; `RATED` + name. Writes `RESULTS`.
     """
     found = Evidence()
     for count, (name, folder) in enumerate(job.inputs.items()):
@@ -55,8 +58,11 @@ def concluded(job: Job) -> None:
         if name.startswith(SUPPORT):
             corpus, _, seed = name.removeprefix(SUPPORT).rpartition(":")
             found.support[corpus, int(seed)] = list(read_rows(folder / "support.jsonl", Support))
+        elif name.startswith(RATED):
+            found.read_rated(folder)
         elif not name.startswith(CORPUS):
             found.read(folder)
+    found.tell_raters_apart()
     facts = StudyFacts(
         name=job.params["name"],
         parameters=found.parameters,
@@ -80,6 +86,18 @@ class Evidence:
     parameters: dict[str, int | None] = field(default_factory=dict)
     said: dict[Subject, list[Answer]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    rated: list[ScoreSheet] = field(default_factory=list)
+
+    def read_rated(self, folder: Path) -> None:
+        """Take in what raters preferred."""
+        self.rated += read_rows(folder / "sheets.jsonl", ScoreSheet)
+        self.preferences += read_rows(folder / "preferences.jsonl", PreferenceReport)
+
+    def tell_raters_apart(self) -> None:
+        """Raters' rates are the measure "preference"; beside a judge's, `BY_RATERS`."""
+        judged = any(score.measure == "preference" for score in self.scores)
+        called = {"measure": BY_RATERS} if judged else {}
+        self.scores += [sheet.model_copy(update=called) for sheet in self.rated]
 
     def read(self, folder: Path) -> None:
         """Take in the folder of one measured or judged model."""

@@ -29,6 +29,9 @@ from veneer.steps import Event, RunFolder, Step, in_order, run_steps, told_when_
 from veneer.steps.on_ray import on_ray
 from veneer.study import graph
 
+RATINGS = "ratings"
+"""Below a run folder: what raters preferred, a folder a packet."""
+
 
 def run_study(
     given: str,
@@ -68,7 +71,7 @@ def run_study(
             may_differ=("seeds", "budget"),
             notes={"here": str(here.resolve())},
         )
-        goal = graph(study, here, {**(means or {}), "collection": account_of(root)})
+        goal = graph(study, here, {**(means or {}), "collection": account_of(root)}, rated_in(root))
         console = Console(stderr=True)
         if "humaneval" in study.measures and (missing := unavailable()):
             _say(console, f"humaneval stays unscored. {missing} Then run the study again.")
@@ -82,13 +85,45 @@ def run_study(
                     f"Interrupted; what was done is kept in {root}.",
                     "The same command goes on from there.",
                 ) from None
-        for name in RESULTS:
-            folder.publish(name, folder.output(goal) / name)
-        about = json.dumps(provenance(given, study, folder, goal), indent=1, ensure_ascii=False)
-        folder.publish("provenance.json", about + "\n")
-        measured_cards(folder, goal, study)
-        build(root)
+        _publish(folder, goal, study, f"veneer run {given} --seeds {len(study.seeds)}")
     return {**result_of(root), "seconds": round(time.monotonic() - begun, 1)}
+
+
+def conclude_again(root: Path) -> dict[str, Any]:
+    """Conclude a finished study anew, with what raters preferred since; returns `result_of`.
+
+    Raises:
+        InputError: no study is there, or it is not finished.
+    """
+    study, here = study_in(root)
+    folder = RunFolder(root, cache_folder())
+    with told_when_full(root), folder.locked():
+        goal = graph(study, here, rated=rated_in(root))
+        left = [step.name for step in in_order([goal]) if not folder.done(step)]
+        if left and left != [goal.name]:
+            raise InputError(
+                f"The study in {root} is not finished: {left[0]} is not done.",
+                f"Finish it first:  veneer run … --out {root}",
+            )
+        command = json.loads((root / "provenance.json").read_text("utf-8"))["command"]
+        run_steps([goal], folder, 1, lambda event: None)
+        _publish(folder, goal, study, command)
+    return result_of(root)
+
+
+def rated_in(root: Path) -> list[Path]:
+    """The folders below a run folder's `ratings/` that say what raters preferred."""
+    return sorted(path.parent for path in (root / RATINGS).glob("*/sheets.jsonl"))
+
+
+def _publish(folder: RunFolder, goal: Step, study: Study, command: str) -> None:
+    """Results, provenance, cards and the report, where users look for them."""
+    for name in RESULTS:
+        folder.publish(name, folder.output(goal) / name)
+    about = json.dumps(provenance(command, study, folder, goal), indent=1, ensure_ascii=False)
+    folder.publish("provenance.json", about + "\n")
+    measured_cards(folder, goal, study)
+    build(folder.root)
 
 
 def _watching_terms(
@@ -129,7 +164,7 @@ def default_workers(study: Study) -> int:
     return (os.cpu_count() or 1) if study.is_pocket else 1
 
 
-def provenance(given: str, study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
+def provenance(command: str, study: Study, folder: RunFolder, goal: Step) -> dict[str, Any]:
     """What ran, with which versions, for how long: shown at the foot of the report."""
     steps = []
     for step in in_order([goal]):
@@ -137,7 +172,7 @@ def provenance(given: str, study: Study, folder: RunFolder, goal: Step) -> dict[
         steps.append({"name": step.name, "fingerprint": step.fingerprint, **_times(record)})
     return {
         "kind": "study",
-        "command": f"veneer run {given} --seeds {len(study.seeds)}",
+        "command": command,
         "study": study.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "seeds": list(study.seeds),
         "versions": versions(),
@@ -171,8 +206,12 @@ def result_of(root: Path) -> dict[str, Any]:
     }
 
 
-def study_status(root: Path) -> dict[str, Any]:
-    """Which steps of the study in a run folder are done; raises InputError for no run folder."""
+def study_in(root: Path) -> tuple[Study, Path]:
+    """The study of a run folder, and the folder that its files are beside.
+
+    Raises:
+        InputError: `root` is no run folder, or holds something else than a study.
+    """
     path = root / "study.json"
     if not path.is_file():
         raise InputError(
@@ -184,8 +223,13 @@ def study_status(root: Path) -> dict[str, Any]:
         raise InputError(
             f"{root} holds an {about['kind']}, which has no steps.", "Read its report."
         )
-    study, folder = parse_study(about["spec"], str(path)), RunFolder(root)
-    steps = in_order([graph(study, Path(about["notes"]["here"]))])
+    return parse_study(about["spec"], str(path)), Path(about["notes"]["here"])
+
+
+def study_status(root: Path) -> dict[str, Any]:
+    """Which steps of the study in a run folder are done; raises InputError for no run folder."""
+    study, here = study_in(root)
+    folder, steps = RunFolder(root), in_order([graph(study, here, rated=rated_in(root))])
     left = [step for step in steps if not folder.done(step)]
     lines = [f"{study.name}: {len(steps) - len(left)} of {len(steps)} steps done."]
     if left:

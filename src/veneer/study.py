@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veneer.conclusion import CORPUS, SUPPORT, concluded
+from veneer.conclusion import CORPUS, RATED, SUPPORT, concluded
 from veneer.corpus.support import supported
 from veneer.measure import measured
 from veneer.measure.judging import judged
@@ -173,10 +173,15 @@ class Examination:
         return [*steps, *(step for step in verdicts if step is not None)]
 
 
-def graph(study: Study, here: Path, means: Mapping[str, Any] | None = None) -> Step:
+def graph(
+    study: Study,
+    here: Path,
+    means: Mapping[str, Any] | None = None,
+    rated: Sequence[Path] = (),
+) -> Step:
     """The whole study as one inert step: the conclusion, and all that it rests on.
 
-    `means`: how endpoints are reached; see `Trial`.
+    `means`: how endpoints are reached; see `Trial`. `rated`: folders of what raters preferred.
     """
     every = [Trial(study, here, seed, means or {}) for seed in study.seeds]
     steps: dict[str, Source] = {}
@@ -188,6 +193,8 @@ def graph(study: Study, here: Path, means: Mapping[str, Any] | None = None) -> S
     for name, corpus in study.corpora.items():
         if not corpus.mix:
             steps[f"{CORPUS}{name}"] = every[0].curated(name)
+    for folder in rated:
+        steps[f"{RATED}{folder.name}"] = SourceFile(folder)
     corpora = {
         name: CorpusFacts(kind=corpus.imitates, task=corpus.task)
         for name, corpus in study.corpora.items()

@@ -9,7 +9,7 @@ from veneer.findings.metrics import Metric, family_of
 from veneer.findings.resample import Sampled, average
 from veneer.findings.thresholds import GOOD_PREFERENCE_GAP, GOOD_WIN_OR_TIE, LITTLE, sign
 from veneer.findings.wording import evidence, model, points, share, told
-from veneer.records import Evidence, PreferenceReport, Verdict
+from veneer.records import BY_RATERS, RATERS, Evidence, PreferenceReport, Verdict
 
 
 def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
@@ -119,12 +119,13 @@ def opponents(grid: Grid, cells: Sequence[Cell], metric: Metric) -> set[str]:
 def _preference(grid: Grid, student: Cell) -> tuple[Sampled, float, str] | None:
     """The number that says how raters like a student, its line, and its words."""
     trio = (student, base_of(student), TEACHER)
-    for metric in grid.metrics(student):
+    metrics = sorted(grid.metrics(student), key=lambda metric: metric.measure != BY_RATERS)
+    for metric in metrics:  # people before a judge
         if family_of(metric.measure) == "preference" and metric.metric == "win_rate":
             gap = grid.gap(student, metric)
             if gap.defined and len(opponents(grid, trio, metric)) == 1:
                 return gap, GOOD_PREFERENCE_GAP, f"{metric.measure} gap closed"
-    for metric in grid.metrics(student):
+    for metric in metrics:
         if _rates_against_teacher(grid, student, metric):
             (number,) = grid.together([student], metric)
             return number, GOOD_WIN_OR_TIE, "rated equal to or better than the teacher in"
@@ -189,6 +190,7 @@ def _biases(grid: Grid) -> list[Evidence]:
     lines = []
     for report in grid.judged:
         judge = f"the judge {report.judge}" if report.judge else "the judge"
+        judge = RATERS if report.judge == RATERS else judge
         about = f"{_who(grid, report)} against {_foe(report.against)}: {judge}"
         lines += [told(f"{about}: {bias}") for bias in report.biases]
     return list(dict.fromkeys(lines))

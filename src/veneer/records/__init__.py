@@ -21,7 +21,7 @@ from veneer.records.conclusions import (
     SupportPoint,
     Verdict,
 )
-from veneer.records.preferences import Comparison, PreferenceReport
+from veneer.records.preferences import BY_RATERS, RATERS, Comparison, PreferenceReport
 from veneer.records.ratings import (
     Choice,
     Origin,
@@ -56,6 +56,8 @@ from veneer.records.text import (
 )
 
 __all__ = [
+    "BY_RATERS",
+    "RATERS",
     "SCHEMA_VERSION",
     "UNHEARD",
     "Advice",

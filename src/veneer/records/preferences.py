@@ -9,6 +9,11 @@ from pydantic import Field
 from veneer.records.row import Record
 from veneer.records.scores import Estimate, Subject
 
+RATERS = "human raters"
+"""Who judged, where people did."""
+BY_RATERS = "preference-raters"
+"""The measure of what raters preferred, where a judge's verdicts are "preference"."""
+
 
 class Comparison(Record):
     """One verdict on two answers to a prompt, `first` shown before `second`.

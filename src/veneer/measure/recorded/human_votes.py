@@ -22,10 +22,9 @@ from typing import Any
 
 from veneer.errors import InputError
 from veneer.measure.recorded.files import Row
-from veneer.records import Comparison
+from veneer.records import RATERS, Comparison
 
 RULE = "most votes; where no option has the most (1-1-1 among them), the item counts as equal"
-RATERS = "human raters"
 UNNAMED = ("response 1", "response 2")
 _RATER = re.compile(r"(?:annotator|rater)_?\d+")
 _SECOND_WINS = {0: 0.5, 1: 0.0, 2: 1.0}
