@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from packets import STUDENT, TEACHER
+
 from veneer.raters.packet import Packet, write_packet
 from veneer.records import PacketFacts, PairKey, RatedPair, Subject
 
