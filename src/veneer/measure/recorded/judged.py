@@ -37,6 +37,8 @@ from veneer.records import PreferenceReport, ScoreSheet, Subject
 _SECOND = {0.0: "first", 1.0: "second", 0.5: "tie"}
 _OPTIONS = ("tie", "first", "second")
 _SEVERAL = "all opponents"
+_JUDGES_NAMED = ("annotations", "games", "comparisons")
+"""Kinds of files whose rows say who judged."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _grouped(
     for file in read:
         parts: dict[tuple[Kind, str, frozenset[str]], list[int]] = {}
         for k, one in enumerate(file.comparisons):
-            annotator = one.judge if file.kind in ("annotations", "games") else ""
+            annotator = one.judge if file.kind in _JUDGES_NAMED else ""
             key = (file.kind, annotator, frozenset((one.first, one.second)))
             parts.setdefault(key, []).append(k)
         for key, places in parts.items():
