@@ -51,6 +51,10 @@ class Once(Generic[Made]):
                 del self._kept[key]
             raise
 
+    def knows(self, key: str) -> bool:
+        """Whether the form with this key was sent before."""
+        return key in self._kept or key in self._gone
+
     def _forget_old(self) -> None:
         now = self._clock()
         for key, (at, task) in list(self._kept.items()):

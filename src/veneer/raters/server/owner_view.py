@@ -44,11 +44,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds that one's own people worked, and the crowd's ledger in US cents."""
+    """Seconds that one's own people rated, and what the crowd's ledger commits in US cents."""
 
     private_seconds: float = 0.0
-    crowd_cents: int = 0  # paid and owed for work done
-    reserved_cents: int = 0  # for work that is published and not done yet
+    crowd_cents: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,21 +213,18 @@ def _agreement(agreement: Agreement) -> tuple[tuple[str, str], ...]:
 def _money(
     state: StudyState, wanted: int, spent: Spent, wage: float
 ) -> tuple[tuple[str, str], ...]:
-    """Cost so far, and at the end if the votes that are left cost what those so far did."""
-    own = spent.private_seconds / HOUR * wage
-    crowd = spent.crowd_cents / 100
-    rows = [
-        (
-            "Own people so far",
-            f"{_hours(spent.private_seconds)} × {usd(wage)} an hour = {usd(own)}",
-        )
-    ]
-    if crowd or spent.reserved_cents:
-        held = f", {usd(spent.reserved_cents / 100)} more reserved" if spent.reserved_cents else ""
-        rows.append(("Crowd so far", usd(crowd) + held))
-    if state.votes and wanted:
-        end = (own + crowd) * max(wanted, state.votes) / state.votes
-        rows.append(("At the end, if it goes on so", f"about {usd(end)}"))
+    """Cost so far, and at the end if one's own people give the votes that are left."""
+    own, crowd = spent.private_seconds / HOUR * wage, spent.crowd_cents / 100
+    hours = f"{_hours(spent.private_seconds)} × {usd(wage)} an hour = {usd(own)}"
+    rows = [("Own people so far", hours)]
+    if crowd:
+        rows.append(("Crowd, with fees", f"{usd(crowd)} committed; paid for work that is done"))
+    given, left = state.by_origin.get("private", 0), max(wanted - state.votes, 0)
+    if not left:
+        rows.append(("In all", usd(own + crowd)))
+    elif given:
+        end = usd(own + crowd + left * own / given)
+        rows.append(("At the end, if own people do the rest", f"about {end}"))
     else:
         rows.append(("At the end", "too early to tell"))
     return tuple(rows)
