@@ -1,11 +1,13 @@
 """The owner's page in words: pace, money, doubts, from counts given by hand."""
 
 from dataclasses import replace
+from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from veneer.raters.quality import qualities
 from veneer.raters.server.owner_view import (
     Agreement,
     Spent,
@@ -20,6 +22,7 @@ from veneer.raters.server.owner_view import (
     votes_an_hour,
 )
 from veneer.raters.store.terms import RaterState, StudyState
+from veneer.records import Vote
 
 NB = "\N{NO-BREAK SPACE}"
 NOW = 1_800_000_000.0
@@ -131,7 +134,7 @@ def test_agreement_says_n_and_what_is_missing():
 
 
 def test_a_rater_in_a_row():
-    view = rater_view(CAREFUL, NOW, doubts_about(CAREFUL, 42.0))
+    view = rater_view(CAREFUL, NOW, doubts_about(CAREFUL, 42.0, 5))
     assert (view.name, view.label, view.origin) == ("r7", "Ana", "private")
     assert (view.checks, view.seconds) == ("4 of 5 right", "40 s")
     assert view.agrees == f"70{NB}% of 100"
@@ -142,23 +145,60 @@ def test_a_rater_in_a_row():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gold_right": 2, "gold_wrong": 2}, "fails attention checks (2 of 4 wrong)"),
-        ({"first": 46}, "nearly always chooses output 1"),
-        ({"first": 2}, "nearly always chooses output 2"),
+        ({"gold_right": 1, "gold_wrong": 3}, "fails attention checks (3 of 4 wrong)"),
+        ({"first": 46}, "leans to output 1 (46 of 48)"),
+        ({"first": 2}, "leans to output 2 (46 of 48)"),
         ({"equal": 56, "first": 2}, "nearly always says “the same”"),
         ({"agrees": 0.3}, "agrees with others no more than chance"),
-        ({"median_seconds": 9.0}, "very fast (others take 42 s)"),
+        ({"median_seconds": 9.0}, "hasty: 9 s a pair"),
     ],
 )
 def test_each_doubt_in_words(changes, words):
-    assert doubts_about(replace(CAREFUL, **changes), 42.0) == (words,)
+    assert doubts_about(replace(CAREFUL, **changes), 42.0, 5) == (words,)
 
 
-def test_too_few_votes_raise_no_doubt():
+def test_few_votes_raise_no_doubt():
     new = replace(
         CAREFUL, votes=4, first=4, equal=0, gold_right=0, gold_wrong=2, agrees=0.0, agrees_n=8
     )
-    assert doubts_about(replace(new, median_seconds=1.0), 42.0) == ()
+    assert doubts_about(new, 42.0, 5) == ()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 2]), st.booleans(), st.integers(1, 60)),
+        min_size=1,
+        max_size=31,
+    )
+)
+def test_doubts_are_those_that_the_results_name(judged):
+    """(choice, attention check?, seconds) of one rater, beside one who takes 40 seconds."""
+    votes = [Vote(item=f"p{n}", rater="r2", choice=1 + n % 2, seconds=40.0) for n in range(60)]
+    mine = [
+        Vote(item=f"{'g' if gold else 'q'}{n}", rater="r1", choice=choice, seconds=seconds)
+        for n, (choice, gold, seconds) in enumerate(judged)
+    ]
+    checks = {vote.item: 1 for vote in mine if vote.item[0] == "g"}
+    found = qualities([*votes, *mine], checks)[0]
+    times = sorted(vote.seconds for vote in mine)
+    assume(len(times) % 2)  # of an even number the median is between two
+    state = replace(
+        CAREFUL,
+        votes=found.votes,
+        gold_right=found.gold_right,
+        gold_wrong=found.gold_wrong,
+        median_seconds=found.median_seconds,
+        equal=sum(vote.choice == 0 for vote in mine if vote.item not in checks),
+        first=sum(vote.choice == 1 for vote in mine if vote.item not in checks),
+    )
+    usual = median(vote.seconds for vote in [*votes, *mine])
+    doubts = " ".join(doubts_about(state, usual, 2))
+    assert ("fails attention checks" in doubts) == bool(found.fails)
+    assert ("hasty" in doubts) == any("hasty" in note for note in found.notes)
+    for side in "12":
+        said = any(f"leans to output {side}" in note for note in found.notes)
+        assert (f"leans to output {side}" in doubts) == said
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**4), st.integers(0, 10**6))

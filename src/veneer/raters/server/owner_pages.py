@@ -182,9 +182,10 @@ class _Desk:
 
     async def _raters(self) -> list[RaterView]:
         watched = await self.watch.look()
-        usual = watched.state.median_seconds
+        usual, at_work = watched.state.median_seconds, sum(one.votes > 0 for one in watched.raters)
         return [
-            rater_view(rater, watched.at, doubts_about(rater, usual)) for rater in watched.raters
+            rater_view(rater, watched.at, doubts_about(rater, usual, at_work))
+            for rater in watched.raters
         ]
 
     async def pause(self, request: Request, cookie: str) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from veneer.intervals import LEVEL
+from veneer.raters.quality import FAST_SECONDS, FAST_SHARE, GOLD_NEEDED, GOLD_RIGHT, wilson
 from veneer.raters.store.terms import RaterState, StudyState
 
 HOUR = 3600.0
@@ -256,26 +258,32 @@ def rater_view(rater: RaterState, now: float, doubts: Sequence[str] = ()) -> Rat
     )
 
 
-def doubts_about(rater: RaterState, study_seconds: float | None) -> tuple[str, ...]:
+def doubts_about(rater: RaterState, study_seconds: float | None, raters: int) -> tuple[str, ...]:
     """What speaks against a rater's care, in words; nobody is left out for it by itself.
 
-    Each needs enough votes to mean something: three checks; twenty votes that name a side; thirty
-    comparisons with others; ten timed votes. A third is what three choices at random agree by.
+    Checks, pace and leaning by the rules of `veneer.raters.quality`, which the results go by:
+    `FAILS`, `HASTY` (half the votes are too fast when the median is), `LEANS` over all `raters`.
+    Beside them, with twenty votes or thirty comparisons: always “the same”, and agreement with
+    others no better than a third, what three choices at random give.
     """
     found = []
-    checks = rater.gold_right + rater.gold_wrong
-    sided = rater.votes - rater.equal
-    if checks >= 3 and rater.gold_right < 0.7 * checks:
+    checks, sided = rater.gold_right + rater.gold_wrong, rater.votes - rater.equal
+    if checks >= GOLD_NEEDED and (
+        2 * rater.gold_right < checks or wilson(rater.gold_right, checks)[1] < GOLD_RIGHT
+    ):
         found.append(f"fails attention checks ({rater.gold_wrong} of {checks} wrong)")
-    if sided >= 20 and (rater.first >= 0.9 * sided or rater.first <= 0.1 * sided):
-        found.append(f"nearly always chooses output {1 if 2 * rater.first > sided else 2}")
+    pace = rater.median_seconds
+    if pace is not None and pace < max(FAST_SECONDS, FAST_SHARE * (study_seconds or 0.0)):
+        found.append(f"hasty: {seconds_of(pace)} a pair")
+    if sided:
+        low, high = wilson(rater.first, sided, 1 - (1 - LEVEL) / max(raters, 1))
+        if not low <= 0.5 <= high:
+            side, chosen = (1, rater.first) if low > 0.5 else (2, sided - rater.first)
+            found.append(f"leans to output {side} ({chosen} of {sided})")
     if rater.votes >= 20 and rater.equal >= 0.9 * rater.votes:
         found.append("nearly always says “the same”")
     if rater.agrees is not None and rater.agrees_n >= 30 and rater.agrees <= 1 / 3:
         found.append("agrees with others no more than chance")
-    pace = rater.median_seconds
-    if rater.votes >= 10 and pace is not None and study_seconds and pace < study_seconds / 4:
-        found.append(f"very fast (others take {seconds_of(study_seconds)})")
     return tuple(found)
 
 
