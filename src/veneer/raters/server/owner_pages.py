@@ -57,7 +57,7 @@ _DONE = {"revoke": "revoked", "forget": "forgotten"}
 
 def owner_routes(site: Site) -> APIRouter:
     """The routes under /owner, and /o/{token} that leads there."""
-    desk = _Desk(site, Watch(site.store, site.clock), Once())
+    desk = _Desk(site, Watch(site.store, lambda: site.clock()), Once())
     router = APIRouter()
 
     def add(path: str, method: str, handler: Handler) -> None:
