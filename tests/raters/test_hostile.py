@@ -11,15 +11,39 @@ from hostile import AWAY, KINDS, hostile, last_word
 from packets import small_packet
 from playwright.sync_api import expect
 from serving import browsing, studied
+from watching import watched
 
 from veneer.raters.packet import write_packet
 from veneer.raters.server.limits import Rate
 from veneer.raters.server.rendering import plain, rendered
 from veneer.raters.store import progress
 
-ELEMENTS = set(
-    ["p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s", "div", "span", "table", "thead", "tbody", "tr", "th", "td"]
-)
+ELEMENTS = {
+    "p",
+    "br",
+    "hr",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "pre",
+    "code",
+    "em",
+    "strong",
+    "s",
+    "div",
+    "span",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 ATTRIBUTES = {"dir", "class", "start", "tabindex"}
 CLASSES = {"link", "address", "image", "mark", "plain", "table", "info", "left", "center", "right"}
 
@@ -122,21 +146,6 @@ def inside(found, kind):
 def browser():
     with browsing() as browser:
         yield browser
-
-
-def watched(page, address):
-    """What a page does that it should not: a list that fills."""
-    seen = []
-    page.on("dialog", lambda dialog: (seen.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("console", lambda said: seen.append(f"console {said.text}"))
-    page.on("pageerror", lambda error: seen.append(f"error {error}"))
-    page.on("popup", lambda popup: seen.append(f"popup {popup.url}"))
-    page.on("download", lambda download: seen.append(f"download {download.url}"))
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith(f"{address}/") else seen.append(asked.url),
-    )
-    return seen
 
 
 def study_of(kinds, folder):
