@@ -24,11 +24,11 @@ NOON = 1_772_452_800.0  # seconds since 1970
 
 
 def careful(gold, pace, strays, reason=""):
-    """A rater who mostly chooses as others do; on every sixth pair, from `strays` on, not."""
+    """A rater who mostly chooses as others do; on every ninth pair, from `strays` on, not."""
 
     def judge(pair, n):
         usual = (1, 2, 2, 1, 0)[int(pair.item, 16) % 5]
-        choice = 1 if pair.item in gold else (usual + 1) % 3 if n % 6 == strays else usual
+        choice = 1 if pair.item in gold else (usual + 1) % 3 if n % 9 == strays else usual
         return choice, pace + 7 * (n % 4), reason if n % 3 == 0 else ""
 
     return judge
@@ -56,9 +56,9 @@ def watched(tmp_path_factory):
         gold = set(served.packet.gold)
         ends = [
             rated(served, "Ana", careful(gold, 38.0, 2, "Clearer."), 19, NOON - 5400),
-            rated(served, "Ben", careful(gold, 51.0, 4), 15, NOON - 4000),
-            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 22, NOON - 2400),
-            rated(served, "Émile", careful(gold, 44.0, 5), 9, NOON - 600),
+            rated(served, "Ben", careful(gold, 51.0, 4), 17, NOON - 4000),
+            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 13, NOON - 2400),
+            rated(served, "Émile", careful(gold, 44.0, 5), 12, NOON - 600),
         ]
         assert max(ends) < NOON
         served.invite("Fatou", NOON - 5400)
