@@ -28,8 +28,8 @@ CHUNK = 20_000
 FEWEST_LETTERS = 4
 """Shorter names of models ("S", "7B") are looked for in no output: they are words as well."""
 WORDS_OF_THE_TRADE = frozenset(
-    "answer answers base completion generation model output outputs prediction predictions "
-    "reference response responses student teacher teacher-again".split()
+    {"answer", "answers", "base", "completion", "generation", "model", "output", "outputs"}
+    | {"prediction", "predictions", "reference", "response", "responses", "student", "teacher"}
 )
 """Names that models are given and that any output may say."""
 
@@ -147,8 +147,7 @@ def _telling(names: Sequence[str]) -> Telling:
     wanted = {
         name.strip(): None
         for name in names
-        if len(name.strip()) >= FEWEST_LETTERS
-        and name.strip().casefold() not in WORDS_OF_THE_TRADE
+        if len(name.strip()) >= FEWEST_LETTERS and name.strip().casefold() not in WORDS_OF_THE_TRADE
     }
     return compiled(words=list(wanted))
 
@@ -167,9 +166,7 @@ def _is_foreign(row: Asked, language: str, category: str, settings: PackSettings
     return category == "Non-English" or unknown
 
 
-def _nearness(
-    prompts: Sequence[str], training: Sequence[str], bleu: float | None
-) -> np.ndarray:
+def _nearness(prompts: Sequence[str], training: Sequence[str], bleu: float | None) -> np.ndarray:
     """The highest BLEU (0..100) of each prompt with any question: (prompts,)."""
     best = np.zeros(len(prompts))
     if bleu is None or not prompts:

@@ -167,7 +167,9 @@ def _beside_the_question(
     if not alike:
         alike = [other for _, other in sorted(fit, key=lambda pair: pair[0])[:3]]
     return min(
-        alike, key=lambda other: _shared(asked | said, set().union(*told[other.prompt])), default=None
+        alike,
+        key=lambda other: _shared(asked | said, set().union(*told[other.prompt])),
+        default=None,
     )
 
 

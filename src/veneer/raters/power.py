@@ -131,9 +131,7 @@ def prompts_needed(
     return max(math.ceil((spread / (mean - 0.5)) ** 2 - 1e-9), 1)
 
 
-def power_of(
-    prompts: int, rate: float, design: Design = DESIGN, *, level: float = 0.05
-) -> float:
+def power_of(prompts: int, rate: float, design: Design = DESIGN, *, level: float = 0.05) -> float:
     """How probably so many prompts tell a win rate of `rate` from 1/2; inverts `prompts_needed`."""
     _, before = moments(0.5, design)
     mean, after = moments(rate, design)
@@ -163,7 +161,9 @@ def table(prompts: int, design: Design = DESIGN) -> list[str]:
     for percent in range(51, 61):
         rate = percent / 100
         needed, power = prompts_needed(rate, design), power_of(prompts, rate, design)
-        lines.append(f"{percent:>6} %   {needed:>22,}   {100 * power:>{18 + len(f'{prompts:,}')}.0f} %")
+        lines.append(
+            f"{percent:>6} %   {needed:>22,}   {100 * power:>{18 + len(f'{prompts:,}')}.0f} %"
+        )
     return lines
 
 
@@ -218,9 +218,7 @@ def _z(probability: float) -> float:
     return NormalDist().inv_cdf(probability)
 
 
-def _chance(
-    votes: tuple[int, ...], shares: tuple[float, ...], agreement: float
-) -> float:
+def _chance(votes: tuple[int, ...], shares: tuple[float, ...], agreement: float) -> float:
     """Of so many votes an option: Dirichlet-multinomial; all alike at 1, multinomial at 0."""
     total = sum(votes)
     if agreement >= 1:
