@@ -76,7 +76,7 @@ def test_progress_and_pace_of_a_running_study():
     assert view.checks == f"9 right, 3 wrong (75{NB}% right)"
     assert view.origins == (
         ("Mechanical Turk", "30", f"25{NB}%"),
-        ("private", "90", f"75{NB}%"),
+        ("own people", "90", f"75{NB}%"),
     )
 
 
@@ -135,7 +135,7 @@ def test_agreement_says_n_and_what_is_missing():
 
 def test_a_rater_in_a_row():
     view = rater_view(CAREFUL, NOW, doubts_about(CAREFUL, 42.0, 5))
-    assert (view.name, view.label, view.origin) == ("r7", "Ana", "private")
+    assert (view.name, view.label, view.origin) == ("r7", "Ana", "own people")
     assert (view.checks, view.seconds) == ("4 of 5 right", "40 s")
     assert view.agrees == f"70{NB}% of 100"
     assert (view.same, view.first) == (f"20{NB}%", f"52{NB}%")  # 12 of 60; 25 of the other 48

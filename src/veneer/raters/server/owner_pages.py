@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from veneer.errors import InputError
 from veneer.raters.server import links
 from veneer.raters.server.owner_files import votes_csv, votes_jsonl
 from veneer.raters.server.owner_invitations import (
@@ -56,7 +57,7 @@ _DONE = {"revoke": "revoked", "forget": "forgotten"}
 
 def owner_routes(site: Site) -> APIRouter:
     """The routes under /owner, and /o/{token} that leads there."""
-    desk = _Desk(site, Watch(site.store, site.clock), Once())
+    desk = _Desk(site, Watch(site.store, lambda: site.clock()), Once())
     router = APIRouter()
 
     def add(path: str, method: str, handler: Handler) -> None:
@@ -105,32 +106,33 @@ class _Desk:
 
     async def entrance(self, request: Request) -> Response:
         """The page behind the link: a button, since programs that scan mail open links too."""
-        link = await self._owner_link(request)
-        if link is None:
-            return self.site.page(request, "owner_away.html.jinja", 403)
-        start = self.site.cookie(request, "start") or links.new_cookie(self.site.store.secret, link)
-        page = self.site.page(
-            request,
-            "owner_entrance.html.jinja",
-            csrf=self.site.csrf(start),
-            action=request.url.path,
-        )
-        self.site.give_cookie(page, "start", start)
+        site, token = self.site, request.path_params["token"]
+        if await self._owner_link(request) is None:
+            return site.page(request, "owner_away.html.jinja", 403)
+        start = site.cookie(request, "start")
+        if not start or not links.opened_with(site.store.secret, start, token):
+            start = links.new_cookie(site.store.secret, token)
+        page = site.page(request, "owner_entrance.html.jinja", csrf=site.csrf(start))
+        site.give_cookie(page, "start", start)
         return page
 
     async def enter(self, request: Request) -> Response:
-        """Make this browser the owner's."""
-        start = self.site.cookie(request, "start")
-        if not start:
-            raise Barred("cookie")
-        await self.site.form(request, start)
+        """Make this browser the owner's; a second click finds that it is."""
+        site, token = self.site, request.path_params["token"]
         link = await self._owner_link(request)
         if link is None:
-            return self.site.page(request, "owner_away.html.jinja", 403)
-        now = self.site.clock()
-        await self.site.store.ask(_begin_once, link, links.hash_of(start), now)
+            return site.page(request, "owner_away.html.jinja", 403)
+        held = site.cookie(request, "owner")
+        if held and links.opened_with(site.store.secret, held, token):
+            return RedirectResponse("/owner", 303)
+        start = site.cookie(request, "start")
+        if not start or not links.opened_with(site.store.secret, start, token):
+            raise Barred("cookie")
+        await site.form(request, start)
+        await site.store.ask(_begin_once, link, links.hash_of(start), site.clock())
         answer = RedirectResponse("/owner", 303)
-        self.site.give_cookie(answer, "owner", start)
+        site.give_cookie(answer, "owner", start)
+        site.give_cookie(answer, "start", "")
         return answer
 
     async def _owner_link(self, request: Request) -> str | None:
@@ -147,20 +149,20 @@ class _Desk:
         return await self._study_page(request, cookie, _said(request))
 
     async def _study_page(
-        self, request: Request, cookie: str, notice: str, wish: Wish | None = None
+        self, request: Request, cookie: str, notice: str, problem: str = "", wish: Wish = Wish()
     ) -> Response:
-        shown = await self._shown()
         return self.site.page(
             request,
             "owner.html.jinja",
-            422 if wish else 200,
+            422 if problem else 200,
             notice=notice,
-            wish=wish or Wish(),
+            problem=problem,
+            wish=wish,
             most_links=MOST_LINKS,
             most_days=MOST_DAYS,
             csrf=self.site.csrf(cookie),
             once=new_once(),
-            **shown,
+            **await self._shown(),
         )
 
     async def progress(self, request: Request, cookie: str) -> Response:
@@ -209,7 +211,7 @@ class _Desk:
         known = {rater.label for rater in await self._raters()}
         wish = wish_of(fields, known)
         if wish.problem and not self.once.knows(once):
-            return await self._study_page(request, cookie, wish.problem, wish)
+            return await self._study_page(request, cookie, "", wish.problem, wish)
         until = self.site.clock() + wish.days * 86400
         return await self._links_page(
             request, once, until, lambda: invited(self.site, self._base(request), wish, until)
@@ -220,15 +222,19 @@ class _Desk:
         fields = await self.site.form(request, cookie)
         rater = await self._find(request)
         once = once_of(fields)
-        if once is None or not rater.may_renew:
+        if once is None:
             raise Barred("unreadable")
         until = self.site.clock() + DAYS * 86400
-        return await self._links_page(
-            request,
-            once,
-            until,
-            lambda: renewed(self.site, self._base(request), rater.number, rater.label, until),
-        )
+        base = self._base(request)
+        try:
+            return await self._links_page(
+                request,
+                once,
+                until,
+                lambda: renewed(self.site, base, rater.number, rater.label, until),
+            )
+        except InputError as error:  # forgotten, or of a crowd
+            return await self._study_page(request, cookie, "", error.message)
 
     async def _links_page(
         self,

@@ -16,7 +16,7 @@ PACE_NEEDS = 5
 """Votes before a pace is told: fewer say more about the first rater than about the study."""
 
 ORIGINS = {
-    "private": "private",
+    "private": "own people",
     "mturk": "Mechanical Turk",
     "prolific": "Prolific",
     "recorded": "recorded",
@@ -331,4 +331,4 @@ def _hours(seconds: float) -> str:
 
 
 def _rounded(count: float) -> str:
-    return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
+    return f"{count:,.0f}" if count >= 10 or not count else f"{count:.1f}"
