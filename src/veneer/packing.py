@@ -119,7 +119,7 @@ def _packed(material: Material, out: Path, settings: PackSettings) -> dict[str, 
         against=material.against,
         subjects=dict(material.subjects),
         prompts=len(chosen),
-        dropped=dropped,
+        dropped=dict(sorted(dropped.items())),
         made_from=material.made_from,
         digest=digest_of(settings.ratings, rated, keys),
     )

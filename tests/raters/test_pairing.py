@@ -216,6 +216,12 @@ def test_spare_prompts_are_checked_first():
     assert len(checks) == 8
 
 
+def test_length_does_not_tell_the_right_answer():
+    checks = attention_checks(answers_of(120), 40, 0)
+    longer = sum(len(check.wrong) > len(check.right) for check in checks)
+    assert 15 <= longer <= 25
+
+
 def test_where_no_wrong_answer_is_there_no_check_is_made():
     same = [
         Answered(f"What is the capital of France, {n}?", f"It is Paris, said {n}.") for n in "abc"

@@ -19,10 +19,10 @@ from itertools import islice
 
 from veneer.records import Choice, PairKey, RatedPair
 
-LOOKED_AT = 400
+LOOKED_AT = 200
 """Answers among which the wrong one of an attention check is looked for."""
-FEWEST_WORDS = 4
-"""Answers of fewer words fit many prompts, and are in no attention check."""
+FEWEST_WORDS, FEWEST_LETTERS = 4, 32
+"""Answers with fewer of both fit many prompts, and are in no attention check."""
 ALIKE = 1.5
 """Answers up to so many times as long as another are of similar length."""
 NEAR = 0.25
@@ -118,8 +118,9 @@ def attention_checks(
 
     The wrong answer is one to another prompt: of those of similar length (`ALIKE`), else of the
     nearest in length, the one that shares the smallest part of its words with the prompt and its
-    right answer. Prompts that share more than `NEAR` of their words are no wrong prompts of each
-    other, so that the wrong answer is plainly beside the question.
+    right answer; in turn a longer and a shorter one, so that length tells nothing. Prompts that
+    share more than `NEAR` of their words are no wrong prompts of each other, so that the wrong
+    answer is plainly beside the question.
 
     Args:
         answers: by one model, one a prompt; what an attentive rater would take for an answer.
@@ -130,7 +131,7 @@ def attention_checks(
     draw = Draw(seed, [asdict(row) for row in (*answers, *spare)])
     usable = [
         sorted(
-            (one for one in rows if len(one.answer.split()) >= FEWEST_WORDS),
+            (one for one in rows if _says_enough(one.answer)),
             key=lambda one: draw.hex("check", one.prompt),
         )
         for rows in (spare, answers)
@@ -146,15 +147,19 @@ def attention_checks(
         turned = (ordered[(start + step) % len(ordered)] for step in range(len(ordered)))
         free = (other for other in turned if other is not one and other.prompt not in used)
         others = list(islice(free, LOOKED_AT))
-        wrong = _beside_the_question(one, others, words)
+        wrong = _beside_the_question(one, others, words, len(checks) % 2 == 0)
         if wrong is not None:
             used.add(wrong.prompt)
             checks.append(Check(one.prompt, one.answer, wrong.answer, one.category))
     return checks
 
 
+def _says_enough(answer: str) -> bool:
+    return len(answer.split()) >= FEWEST_WORDS or len(answer.strip()) >= FEWEST_LETTERS
+
+
 def _beside_the_question(
-    one: Answered, others: Sequence[Answered], words: _Words
+    one: Answered, others: Sequence[Answered], words: _Words, longer: bool
 ) -> Answered | None:
     right = one.answer.strip()
     fit = [
@@ -166,7 +171,8 @@ def _beside_the_question(
     alike = [other for apart, other in fit if apart <= math.log(ALIKE)]
     if not alike:
         alike = [other for _, other in sorted(fit, key=lambda pair: pair[0])[:3]]
-    mine = words.all[one.prompt]
+    side = [other for other in alike if (len(other.answer.strip()) > len(right)) == longer]
+    alike, mine = side or alike, words.all[one.prompt]
     return min(alike, key=lambda other: words.shared(mine, words.all[other.prompt]), default=None)
 
 
