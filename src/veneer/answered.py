@@ -16,7 +16,7 @@ from veneer.models.resolve import parse_model
 from veneer.records import Answer, Dialogue, Subject, read_rows
 from veneer.running import study_in
 from veneer.screening import Asked
-from veneer.steps import RunFolder, Step
+from veneer.steps import ABOUT, RunFolder, Step
 from veneer.study import TEACHER, Examination
 from veneer.trial import Trial
 
@@ -100,8 +100,12 @@ def of_run(run: Path, models: Sequence[str], against: str | None, of_seed: int |
 
 
 def _check_study(run: Path) -> None:
-    path = run / "study.json"
-    if run.is_file() or (path.is_file() and json.loads(path.read_text("utf-8"))["kind"] != "study"):
+    kinds = [
+        json.loads(path.read_text("utf-8")).get("kind")
+        for path in (run / "study.json", run / ABOUT)
+        if path.is_file()
+    ]
+    if run.is_file() or (kinds and kinds[0] != "study"):
         raise InputError(
             f"{run} is not the folder of a study's run, and keeps no models' answers.",
             f"Give two files of outputs:  {FILES}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from veneer.raters.power import (
     AGREEMENT,
     DECIDING,
     MTURK_FEE,
+    PROLIFIC_ACADEMIC,
     PROLIFIC_FEE,
     WORDS_A_MINUTE,
     Design,
@@ -27,6 +28,9 @@ TARGET = 0.55
 """The win rate that is to be told from one half."""
 EACH = 100
 """Pairs that one rater may well rate; an example."""
+
+FEW = 30
+"""Prompts below which the normal approximation is rough."""
 
 
 def result_of(
@@ -82,6 +86,11 @@ def result_of(
     return {**found, "text": "\n".join([*lines, "", *_tells(found, design, settings, scored)])}
 
 
+def by_count(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Reasons and how many prompts they took, the most frequent first."""
+    return sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+
+
 def _scored(packet: Packet, model: str) -> int:
     """Prompts on which a model gets a verdict, of raters or without them."""
     rated = sum(
@@ -96,18 +105,15 @@ def _what(
     packet: Packet, models: Sequence[str], equal: int, failed: int, settings: PackSettings
 ) -> list[str]:
     facts = packet.facts
-    lines = [
-        f"{', '.join(models)} beside {facts.against} on {facts.prompts:,} prompts: "
-        f"{facts.pairs:,} pairs to rate."
-    ]
+    on = f"{facts.prompts:,} prompts" if facts.prompts > 1 else "1 prompt"
+    lines = [f"{', '.join(models)} beside {facts.against} on {on}: {facts.pairs:,} pairs to rate."]
     if equal:
         lines.append(f"{equal:,} more pairs are equal answers: ties that nobody need look at.")
     if failed:
         lines.append(f"{failed:,} more pairs have an answer that failed: they stay unscored.")
     if facts.dropped:
         lines.append(f"Prompts left out: {sum(facts.dropped.values()):,}")
-        ranked = sorted(facts.dropped.items(), key=lambda item: (-item[1], item[0]))
-        lines += [f"  {count:>6,}  {reason}" for reason, count in ranked]
+        lines += [f"  {count:>6,}  {reason}" for reason, count in by_count(facts.dropped)]
     wanted = max(round(facts.pairs * settings.gold / (1 - settings.gold)), 1)
     if settings.gold and facts.gold < wanted:
         lines.append(f"Only {facts.gold:,} of {wanted:,} attention checks could be made.")
@@ -136,7 +142,10 @@ def _takes(
         f"Own people           USD {sums['own'].total:,.2f} at USD {settings.hourly_usd:g} an hour",
     ]
     named = {"mturk": "Mechanical Turk", "prolific": "Prolific", "crowd": "A crowd"}
-    said = {"mturk": "20 % fees", "prolific": "42.8 % fees; universities pay 33.3 %"}
+    said = {
+        "mturk": f"{100 * MTURK_FEE:g} % fees",
+        "prolific": f"{100 * PROLIFIC_FEE:g} % fees; universities {100 * PROLIFIC_ACADEMIC:g} %",
+    }
     for name, label in named.items():
         if name in sums:
             what = said.get(name, f"{100 * (settings.fee or 0):g} % fees")
@@ -149,17 +158,20 @@ def _takes(
 def _tells(found: dict[str, Any], design: Design, settings: PackSettings, scored: int) -> list[str]:
     told, needed = found["detectable"], found["prompts_for_55"]
     if told is None:
-        first = f"{scored:,} prompts a model are too few to tell any win rate from 50 %."
+        first = f"With {scored:,} prompts a model no win rate is told from 50 %."
     else:
         first = (
-            f"{scored:,} prompts a model tell a win rate of {100 * told:.1f} % or more (or "
-            f"{100 * (1 - told):.1f} % or less) from 50 %."
+            f"With {scored:,} prompts a model a win rate of {100 * told:.1f} % or more (or "
+            f"{100 * (1 - told):.1f} % or less) is told from 50 %."
         )
     source = ""
     if settings.agreement == AGREEMENT:
         source = " (crowd workers in QLoRA, section 6.2)"
+    if scored < FEW:
+        first += " With so few this is rough."
     lines = [
-        f"{first} To tell 55 % takes {needed:,}.",
+        f"{first} To tell {100 * TARGET:.0f} % takes {needed:,}, which is "
+        f"{needed * design.ratings:,} ratings a model.",
         f"Two-sided test at 5 %, power 80 %, the majority of {design.ratings} ratings, agreement "
         f"between raters {design.agreement:g}{source}, no ties.",
         *table(scored, design),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from veneer.answered import Material, of_files, of_run
 from veneer.corpus.filters import refusal_in
 from veneer.errors import InputError, RunFolderError, SpecError
-from veneer.packed import result_of
+from veneer.packed import by_count, result_of
 from veneer.raters.packet import FACTS, Packet, digest_of, read_packet, write_packet
 from veneer.raters.pairing import Answered, Beside, Check, Draw, attention_checks, paired
 from veneer.records import (
@@ -19,7 +19,7 @@ from veneer.records import (
     PacketFacts,
     Settled,
 )
-from veneer.screening import Asked, PackSettings, names_in, screened
+from veneer.screening import UNKNOWN, Asked, PackSettings, names_in, screened
 
 
 def settings_of(**given: Any) -> PackSettings:
@@ -119,7 +119,7 @@ def _packed(material: Material, out: Path, settings: PackSettings) -> dict[str, 
         against=material.against,
         subjects=dict(material.subjects),
         prompts=len(chosen),
-        dropped=dropped,
+        dropped=dict(sorted(dropped.items())),
         made_from=material.made_from,
         digest=digest_of(settings.ratings, rated, keys),
     )
@@ -196,16 +196,13 @@ def _nothing_left(
             "Choose other models.",
         )
     lines = [f"  {count:,} {reason}" for reason, count in by_count(dropped)]
-    hint = "Loosen what took most: --bleu (1 drops none for nearness), --keep-coding, --language, "
-    return (
-        f"None of {len(material.rows):,} prompts is left for raters:\n" + "\n".join(lines),
-        hint + "--keep-self-naming.",
+    hint = (
+        "Loosen what took most: --bleu (1 drops none for nearness), --keep-coding, --language, "
+        "--keep-self-naming."
     )
-
-
-def by_count(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Reasons, the most frequent first."""
-    return sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    if UNKNOWN in dropped:
+        hint = "Add --questions FILE, which holds the texts of the questions."
+    return f"None of {len(material.rows):,} prompts is left for raters:\n" + "\n".join(lines), hint
 
 
 def _check_free(out: Path) -> None:

@@ -33,6 +33,7 @@ WORDS_OF_THE_TRADE = frozenset(
 )
 """Names that models are given and that any output may say."""
 
+UNKNOWN = "its text is not known"
 IN_CORPUS = "asked in the imitation data"
 CODING = "about code"
 SAYS_MAKER = "an output says what made it"
@@ -104,7 +105,7 @@ def screened(
             dropped[f"no answer of {missing}"] += 1
             continue
         if not row.text:
-            dropped["its text is not known"] += 1
+            dropped[UNKNOWN] += 1
             continue
         language = settled_language(row.prompt, row.answers[against].text)
         category = parsed_category(row.category) or category_of(row.prompt, "en")

@@ -12,20 +12,21 @@ import hmac
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
 from veneer.records import Choice, PairKey, RatedPair
 
-LOOKED_AT = 400
+LOOKED_AT = 200
 """Answers among which the wrong one of an attention check is looked for."""
-FEWEST_WORDS = 4
-"""Answers of fewer words fit many prompts, and are in no attention check."""
+FEWEST_WORDS, FEWEST_LETTERS = 4, 32
+"""Answers with fewer of both fit many prompts, and are in no attention check."""
 ALIKE = 1.5
 """Answers up to so many times as long as another are of similar length."""
 NEAR = 0.25
-"""Prompts that share a larger part of their words may ask the same: no check is made of them."""
+"""Prompts that share a larger part of their words, the rarer the heavier, may ask the same."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,9 @@ def attention_checks(
 
     The wrong answer is one to another prompt: of those of similar length (`ALIKE`), else of the
     nearest in length, the one that shares the smallest part of its words with the prompt and its
-    right answer. Prompts that share more than `NEAR` of their words are no wrong prompts of each
-    other, so that the wrong answer is plainly beside the question.
+    right answer; in turn a longer and a shorter one, so that length tells nothing. Prompts that
+    share more than `NEAR` of their words are no wrong prompts of each other, so that the wrong
+    answer is plainly beside the question.
 
     Args:
         answers: by one model, one a prompt; what an attentive rater would take for an answer.
@@ -129,13 +131,13 @@ def attention_checks(
     draw = Draw(seed, [asdict(row) for row in (*answers, *spare)])
     usable = [
         sorted(
-            (one for one in rows if len(one.answer.split()) >= FEWEST_WORDS),
+            (one for one in rows if _says_enough(one.answer)),
             key=lambda one: draw.hex("check", one.prompt),
         )
         for rows in (spare, answers)
     ]
     ordered = [*usable[0], *usable[1]]
-    told = {one.prompt: (_words(one.prompt), _words(one.answer)) for one in ordered}
+    words = _Words(ordered)
     checks: list[Check] = []
     used: set[str] = set()
     for one in ordered:
@@ -145,43 +147,60 @@ def attention_checks(
         turned = (ordered[(start + step) % len(ordered)] for step in range(len(ordered)))
         free = (other for other in turned if other is not one and other.prompt not in used)
         others = list(islice(free, LOOKED_AT))
-        wrong = _beside_the_question(one, others, told)
+        wrong = _beside_the_question(one, others, words, len(checks) % 2 == 0)
         if wrong is not None:
             used.add(wrong.prompt)
             checks.append(Check(one.prompt, one.answer, wrong.answer, one.category))
     return checks
 
 
+def _says_enough(answer: str) -> bool:
+    return len(answer.split()) >= FEWEST_WORDS or len(answer.strip()) >= FEWEST_LETTERS
+
+
 def _beside_the_question(
-    one: Answered, others: Sequence[Answered], told: dict[str, tuple[set[str], set[str]]]
+    one: Answered, others: Sequence[Answered], words: _Words, longer: bool
 ) -> Answered | None:
-    asked, said = told[one.prompt]
-    size = max(len(one.answer.strip()), 1)
     right = one.answer.strip()
     fit = [
-        (abs(math.log(max(len(other.answer.strip()), 1) / size)), other)
+        (abs(math.log(len(other.answer.strip()) / len(right))), other)
         for other in others
-        if other.answer.strip() != right and _shared(asked, told[other.prompt][0]) <= NEAR
+        if other.answer.strip() != right
+        and words.shared(words.asked[one.prompt], words.asked[other.prompt]) <= NEAR
     ]
     alike = [other for apart, other in fit if apart <= math.log(ALIKE)]
     if not alike:
         alike = [other for _, other in sorted(fit, key=lambda pair: pair[0])[:3]]
-    return min(
-        alike,
-        key=lambda other: _shared(asked | said, set().union(*told[other.prompt])),
-        default=None,
-    )
+    side = [other for other in alike if (len(other.answer.strip()) > len(right)) == longer]
+    alike, mine = side or alike, words.all[one.prompt]
+    return min(alike, key=lambda other: words.shared(mine, words.all[other.prompt]), default=None)
 
 
-def _words(text: str) -> set[str]:
-    """The distinct words of four letters and more in any case; all, where there are no such."""
-    found = set(re.findall(r"\w+", text.casefold()))
-    return {word for word in found if len(word) > 3} or found
+class _Words:
+    """The words of prompts, and of them with their answers; a word counts by how rare it is.
 
+    Words are those of four letters and more, in any case, or all where there are no such. Each
+    weighs the logarithm of (texts + 1) / (texts that have it): "write" and "about" decide little.
+    """
 
-def _shared(one: set[str], other: set[str]) -> float:
-    """Words of both over words of the one that has fewer; 0..1."""
-    return len(one & other) / max(min(len(one), len(other)), 1)
+    def __init__(self, rows: Sequence[Answered]) -> None:
+        self.asked = {row.prompt: self._of(row.prompt) for row in rows}
+        self.all = {row.prompt: self.asked[row.prompt] | self._of(row.answer) for row in rows}
+        counts = Counter(word for words in self.all.values() for word in words)
+        self._weight = {word: math.log((len(rows) + 1) / n) for word, n in counts.items()}
+
+    def shared(self, one: set[str], other: set[str]) -> float:
+        """The weight of the words of both, over that of the one that has less; 0..1."""
+        less = min(self._sum(one), self._sum(other))
+        return self._sum(one & other) / less if less else 0.0
+
+    def _sum(self, words: set[str]) -> float:
+        return math.fsum(self._weight[word] for word in words)
+
+    @staticmethod
+    def _of(text: str) -> set[str]:
+        found = set(re.findall(r"\w+", text.casefold()))
+        return {word for word in found if len(word) > 3} or found
 
 
 Name = tuple[str, ...]

@@ -42,8 +42,8 @@ HOURLY_USD = 15.0
 MTURK_FEE, MTURK_MANY = 0.20, 0.20
 """Of the reward; the second on top for tasks of ten or more assignments (mturk.com/pricing)."""
 
-PROLIFIC_FEE = 0.428
-"""Of the reward, for companies; 0.333 for universities and charities (prolific.com/pricing)."""
+PROLIFIC_FEE, PROLIFIC_ACADEMIC = 0.428, 0.333
+"""Of the reward, for companies, and for universities and charities (prolific.com/pricing, 2026)."""
 
 WORDS_A_MINUTE = 238.0
 """Silent reading of English non-fiction, the mean of 190 studies; most adults 175 to 300
@@ -223,16 +223,11 @@ def _chance(votes: tuple[int, ...], shares: tuple[float, ...], agreement: float)
     total = sum(votes)
     if agreement >= 1:
         return sum(share for count, share in zip(votes, shares, strict=True) if count == total)
-    log = math.lgamma(total + 1) - sum(math.lgamma(count + 1) for count in votes)
+    chance = float(math.factorial(total))
     for count, share in zip(votes, shares, strict=True):
-        if count and share <= 1e-12:
-            return 0.0
-        if agreement == 0 and count:
-            log += count * math.log(share)
-        elif count:
-            weight = share * (1 - agreement) / agreement
-            log += math.lgamma(weight + count) - math.lgamma(weight)
-    if agreement > 0:
-        weight = (1 - agreement) / agreement
-        log += math.lgamma(weight) - math.lgamma(weight + total)
-    return math.exp(log)
+        for at in range(count):
+            chance *= max(share, 0.0) * (1 - agreement) + at * agreement
+        chance /= math.factorial(count)
+    for at in range(total):
+        chance /= 1 - agreement + at * agreement
+    return chance
