@@ -380,7 +380,7 @@ def _votes_in(url: str, packet: Path) -> list[Vote]:
     with opened(url, packet, make=False) as store:
         from veneer.raters.store.progress import votes
 
-        return store.seen(votes, True)
+        return [*store.seen(votes), *store.seen(votes, True)]  # attention checks after the pairs
 
 
 def _check_of_run(packet: Packet, run: Path) -> None:

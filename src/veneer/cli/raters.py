@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,11 +79,14 @@ def pack(
         Path | None, typer.Option(help="Texts of questions that outputs know by id only.")
     ] = None,
     bleu: Annotated[
-        float, typer.Option(min=0, max=1, help="A prompt nearer to the imitation data is left out.")
-    ] = 0.20,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Prompts nearer to the imitation data go. [0.2; pocket: 1]"
+        ),
+    ] = None,
     language: Annotated[
-        str, typer.Option(help="Prompts of another language are left out; any keeps all.")
-    ] = "en",
+        str | None, typer.Option(help="Prompts of another language go. [en; pocket: any]")
+    ] = None,
     keep_coding: Annotated[
         bool, typer.Option("--keep-coding", help="Keep prompts about code.")
     ] = False,
@@ -118,16 +121,27 @@ def pack(
             prompts=prompts,
             seed=seed,
             title=title,
-            bleu=bleu,
-            language=None if language == "any" else language,
-            keep_coding=keep_coding,
+            **_given(
+                bleu=bleu,
+                language=language,
+                keep_coding=keep_coding or None,
+                agreement=agreement,
+            ),
             keep_self_naming=keep_self_naming,
             seconds=seconds_per_pair,
             hourly_usd=hourly_usd,
-            **({} if agreement is None else {"agreement": agreement}),
         ),
         as_json,
     )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Options that were given; "any" asks for no filter."""
+    return {
+        name: None if value == "any" else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 @rate.command(epilog="Example:  veneer rate power --prompts 255 --ratings 3 --to 0.55")
