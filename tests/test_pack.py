@@ -11,6 +11,7 @@ from veneer.packing import PackSettings, pack_outputs, pack_run, settings_of
 from veneer.raters.packet import KEY, PAIRS, read_packet
 from veneer.raters.power import Design, prompts_needed
 from veneer.records import Answer, Dialogue, Message, Subject, write_rows
+from veneer.screening import names_in
 from veneer.spec import load_study
 from veneer.steps import RunFolder
 from veneer.steps.folder import new_partial
@@ -313,7 +314,8 @@ def run(tmp_path_factory):
         (partial / "model.json").write_text(json.dumps(about))
         asked = [*GOOD, BLEND, "Where do swallows spend the winter months?"]
         said = [
-            f"{subject.model[:1]}{n} tells a teacher: {GOOD.get(p, [p])[-1]}" for n, p in enumerate(asked)
+            f"{subject.model[:1]}{n} tells a teacher: {GOOD.get(p, [p])[-1]}"
+            for n, p in enumerate(asked)
         ]
         rows = [
             Answer(prompt=p, text=text, model=subject.model)
@@ -391,3 +393,11 @@ def test_audits_files_and_strange_folders_are_told_apart(tmp_path):
         assert "veneer rate pack ONE TWO" in caught.value.hint
     with pytest.raises(InputError, match="not a run folder"):
         pack_run(tmp_path, tmp_path / "x")
+
+
+def test_names_are_found_whole_without_owner_and_version():
+    known = ["acme/koala-13b:2023", "S", "teacher", "large"]
+    for text in ("As Koala-13B says.", "acme/koala-13b:2023", "(koala-13b:2023)"):
+        assert names_in(text, known), text
+    for text in ("koala-13bs", "a koala", "The teacher has a large S."):
+        assert not names_in(text, known), text

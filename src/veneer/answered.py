@@ -96,7 +96,7 @@ def of_run(run: Path, models: Sequence[str], against: str | None, of_seed: int |
         )
     )
     refs = [parse_model(given).name for given in (study.teacher.model, *study.bases.values())]
-    names = [*said, *refs, *(ref.rpartition("/")[2] for ref in refs)]
+    names = [*said, *refs]
     answers = {name: list(read_rows(path / "answers.jsonl", Answer)) for name, path in said.items()}
     made_from = f"run {study.name}, seed {trial.seed}"
     embedded = study.evaluation == "pocket"

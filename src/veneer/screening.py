@@ -30,6 +30,8 @@ FEWEST_LETTERS = 4
 WORDS_OF_THE_TRADE = frozenset(
     {"answer", "answers", "base", "completion", "generation", "model", "output", "outputs"}
     | {"prediction", "predictions", "reference", "response", "responses", "student", "teacher"}
+    | {"data", "eval", "evaluation", "file", "prompts", "questions", "result", "results", "test"}
+    | {"best", "large", "medium", "small", "tiny"}
 )
 """Names that models are given and that any output may say."""
 
@@ -155,10 +157,13 @@ def unblinding(outputs: Sequence[str], telling: Telling) -> str:
 
 
 def _telling(names: Sequence[str]) -> Telling:
+    """Whole names, and what is left of them without an owner before "/" or a version after ":"."""
+    bare_names = [name.split("/")[-1].split(":")[0] for name in names]
+    parts = [*names, *bare_names]
     wanted = {
-        name.strip(): None
-        for name in names
-        if len(name.strip()) >= FEWEST_LETTERS and name.strip().casefold() not in WORDS_OF_THE_TRADE
+        part.strip(): None
+        for part in parts
+        if len(part.strip()) >= FEWEST_LETTERS and part.strip().casefold() not in WORDS_OF_THE_TRADE
     }
     return compiled(words=list(wanted))
 

@@ -92,19 +92,20 @@ def paired(
         against: whose answers are right in the checks.
         seed: another one gives other sides, another order, other ids.
     """
-    draw = Draw(seed, [asdict(row) for row in (*pairs, *checks)])
+    content = [asdict(pair) for pair in pairs] + [asdict(check) for check in checks]
+    draw = Draw(seed, content)
     model_first = _halves(
         draw, [("pair", pair.model, pair.prompt) for pair in pairs], lambda name: name[1]
     )
     right_first = _halves(draw, [("check", check.prompt) for check in checks], lambda name: "")
-    rows = []
+    rows: list[tuple[RatedPair, PairKey]] = []
     for pair in _in_rounds(draw, pairs):
-        name = ("pair", pair.model, pair.prompt)
+        name: Name = ("pair", pair.model, pair.prompt)
         sides = [(pair.model, pair.answer), (pair.against, pair.other)]
         rows.append(_row(draw, name, pair, sides if name in model_first else sides[::-1], None))
     for check in sorted(checks, key=lambda one: draw.hex("place", one.prompt)):
-        name = ("check", check.prompt)
         sides = [(f"{against}'s answer", check.right), ("answer to another prompt", check.wrong)]
+        name = ("check", check.prompt)
         first = name in right_first
         row = _row(draw, name, check, sides if first else sides[::-1], 1 if first else 2)
         rows.insert(int(draw.hex("at", check.prompt), 16) % (len(rows) + 1), row)
