@@ -200,10 +200,8 @@ class FakeTurk:
         now, most = self.now(), hit.request["MaxAssignments"]
         available = max(0, most - hit.taken) if now < hit.expires else 0
         pending = hit.count("Pending")
-        if available:
-            status = "Assignable"
-        else:
-            status = "Unassignable" if pending else "Reviewable"
+        idle = "Unassignable" if pending else "Reviewable"
+        status = "Assignable" if available else idle
         return {
             "HITId": hit.id,
             "Title": hit.request["Title"],

@@ -10,13 +10,14 @@ import math
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from veneer.errors import InputError
 from veneer.raters.packet import Packet
 from veneer.raters.server import links
 from veneer.raters.store import crowds
-from veneer.raters.store.terms import StudyState
+from veneer.raters.store.tables import campaigns as campaign_rows
+from veneer.raters.store.terms import Refused, StudyState
 
 MEASURED_VOTES = 20
 """Votes whose median time is worth paying by."""
@@ -40,6 +41,20 @@ def entrance(
         conn, kind, links.hash_of(token), pairs, facts | {"token": token}, now
     )
     return next(each for each in crowds.campaigns(conn) if each.id == number)
+
+
+def campaign_of(conn: Connection, link_hash: str) -> crowds.Campaign:
+    """The campaign behind an entrance's link, open or closed.
+
+    Raises:
+        Refused: "forged" when there is none.
+    """
+    asked = select(campaign_rows.c.id).where(campaign_rows.c.link == link_hash)
+    number = conn.execute(asked).scalar()
+    for each in crowds.campaigns(conn):
+        if each.id == number:
+            return each
+    raise Refused("forged")
 
 
 def checked_url(public_url: str, https: bool) -> str:

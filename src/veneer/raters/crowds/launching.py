@@ -76,11 +76,12 @@ def launch(
         )
     if assignments is not None and assignments < 1:
         raise InputError(f"{assignments} assignments cannot be made.", "Give 1 or more.")
+    hourly = cents(hourly_usd, "The pay for an hour")
     facts = {
         "environment": "production" if production else "sandbox",
         "public_url": url,
         "title": packet.facts.title,
-        "hourly_cents": cents(hourly_usd, "The pay for an hour"),
+        "hourly_cents": hourly,
         "lifetime_seconds": _lifetime(lifetime_hours),
         "anyone": anyone,
     }
@@ -90,7 +91,7 @@ def launch(
         ended = end_all(desk)
         raise InputError(f"Nothing is launched: {why}.{ended}", _RESUME if state.paused else "")
     seconds, source = seconds_of(state, seconds_per_pair)
-    pay = reward(pairs_per_assignment, seconds, facts["hourly_cents"])
+    pay = reward(pairs_per_assignment, seconds, hourly)
     ledger_now = desk.rows()
     if ledger.held(ledger_now) > budget:
         raise InputError(_over(ledger.held(ledger_now), budget), "Give a larger --budget.")
@@ -127,7 +128,7 @@ def launch(
         "committed_cents": taken,
         "left_cents": budget - taken,
     }
-    said = _launched(figures, pairs_per_assignment, source, wanted, budget, facts["hourly_cents"])
+    said = _launched(figures, pairs_per_assignment, source, wanted, budget, hourly)
     return figures | {"text": said}
 
 

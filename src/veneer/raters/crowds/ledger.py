@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from veneer.raters.store import crowds
-from veneer.raters.store.tables import campaigns as campaign_rows
 
 State = Literal["intended", "open", "settled"]
 TOKEN_SECONDS = 23 * 3600
@@ -84,9 +83,9 @@ def held(ledger: Sequence[Row]) -> int:
 def intend(conn: Connection, environment: str, row: Row, budget_cents: int) -> bool:
     """Write down a HIT that is about to be asked for, if the budget has room: whether it had.
 
-    Looking and writing are one transaction, and launches at the same time wait for each other.
+    Looking and writing are one transaction, and writers of a store take turns: of two launches at
+    the same time the second one sees the first one's rows.
     """
-    conn.execute(select(campaign_rows.c.id).order_by(campaign_rows.c.id).with_for_update())
     if held(rows(conn, environment)) + row.held > budget_cents:
         return False
     crowds.add_hit(

@@ -118,8 +118,8 @@ Cost: {usd(people * pay)} and Prolific's fee of {usd(fee)} ({share}, plan "{plan
 def _entrance(conn: Any, secret: bytes, url: str, pairs: int, now: float) -> Campaign:
     """The open entrance for submissions of so many pairs; a new one gets its own code."""
     for each in campaigns(conn):
-        if (each.kind, each.open, each.per_session) == ("prolific", True, pairs):
-            if each.facts["public_url"] == url:
-                return each
+        same = (each.kind, each.open, each.per_session) == ("prolific", True, pairs)
+        if same and each.facts["public_url"] == url:
+            return each
     code = "".join(secrets.choice(_LETTERS) for _ in range(8))
     return entrance(conn, secret, "prolific", pairs, {"public_url": url, "code": code}, now)
