@@ -57,7 +57,7 @@ def watched(tmp_path_factory):
         ends = [
             rated(served, "Ana", careful(gold, 38.0, 2, "Clearer."), 19, NOON - 5400),
             rated(served, "Ben", careful(gold, 51.0, 4), 17, NOON - 4000),
-            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 13, NOON - 2400),
+            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 19, NOON - 2400),
             rated(served, "Émile", careful(gold, 44.0, 5), 12, NOON - 780),
         ]
         assert max(ends) < NOON

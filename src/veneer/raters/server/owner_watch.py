@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, case, func, select
 
+from veneer.raters.crowds import ledger
 from veneer.raters.server.owner_view import Agreement, Spent, Watched
-from veneer.raters.store import crowds, progress
+from veneer.raters.store import progress
 from veneer.raters.store.tables import past, places, raters
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
 
 
 def spent(conn: Connection) -> Spent:
-    """What ratings cost so far. Discarded votes took time too."""
+    """What ratings cost so far. Discarded votes took time too; the sandbox's money is none."""
     own = 0.0
     for table in (places, past):
         t = table.c
         took = select(func.sum(t.voted - t.shown)).join(raters, raters.c.id == t.rater)
         private = took.where(t.choice.is_not(None), raters.c.origin == "private")
         own += float(conn.execute(private).scalar() or 0.0)
-    return Spent(own, crowds.committed_cents(conn))
+    hits = ledger.rows(conn, "production")
+    return Spent(own, sum(hit.spent for hit in hits), ledger.held(hits))
