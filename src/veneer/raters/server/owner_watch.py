@@ -64,8 +64,8 @@ def choices_together(conn: Connection) -> dict[tuple[int, int, int], int]:
     counts = [func.sum(case((p.choice == n, 1), else_=0)).label(f"for_{n}") for n in (1, 0, 2)]
     voted = p.choice.is_not(None) & p.gold.is_(None)
     each = select(*counts).where(voted).group_by(p.pair).subquery()
-    rows = conn.execute(select(*each.c, func.count()).group_by(*each.c))
-    return {(int(one), int(same), int(two)): int(pairs) for one, same, two, pairs in rows}
+    rows = conn.execute(select(*each.c, func.count()).group_by(*each.c)).all()
+    return {(int(row[0]), int(row[1]), int(row[2])): int(row[3]) for row in rows}
 
 
 def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
