@@ -23,24 +23,9 @@ from veneer.records import PacketFacts, PairKey, RatedPair, Subject
 
 TEXTS = [
     (
-        "I have half an hour every morning. Suggest a simple routine that helps me wake up.",
-        """Here is a calm half hour:
-
-1. **Drink a glass of water** as soon as you are up.
-2. **Open the window** and breathe slowly for two minutes.
-3. **Stretch** your neck, shoulders and legs (10 minutes).
-4. **Walk** around the block, without your phone (15 minutes).
-
-Keep the order the same every day: after a week you will do it without thinking.""",
-        """A morning routine is very important for your health and it can help you wake up:
-
-- Wake up early
-- Drink coffee
-- Do some exercise
-- Eat a good breakfast
-- Plan your day
-
-In summary, a morning routine is important, and everyone should find the one that works best.""",
+        "Explain in two sentences why the sky is blue.",
+        "Sunlight is a mix of colours, and the air scatters blue light far more than red. So blue reaches your eyes from every direction of the sky.",
+        "The sky is blue because it reflects the colour of the sea.",
     ),
     (
         "Which is best to visit in March: Oslo, Lisbon or Athens? Compare them.",
@@ -71,9 +56,24 @@ done
 > Not every system has this command.""",
     ),
     (
-        "Explain in two sentences why the sky is blue.",
-        "Sunlight is a mix of colours, and the air scatters blue light far more than red. So blue reaches your eyes from every direction of the sky.",
-        "The sky is blue because it reflects the colour of the sea.",
+        "I have half an hour every morning. Suggest a simple routine that helps me wake up.",
+        """Here is a calm half hour:
+
+1. **Drink a glass of water** as soon as you are up.
+2. **Open the window** and breathe slowly for two minutes.
+3. **Stretch** your neck, shoulders and legs (10 minutes).
+4. **Walk** around the block, without your phone (15 minutes).
+
+Keep the order the same every day: after a week you will do it without thinking.""",
+        """A morning routine is very important for your health and it can help you wake up:
+
+- Wake up early
+- Drink coffee
+- Do some exercise
+- Eat a good breakfast
+- Plan your day
+
+In summary, a morning routine is important, and everyone should find the one that works best.""",
     ),
 ]
 """Prompt, output 1, output 2: our own words, with a list, a table, code and a quotation."""
@@ -120,7 +120,7 @@ def running(app) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.should_exit = server.force_exit = True
             thread.join(10)
 
 

@@ -249,19 +249,20 @@ def _cohen(
         why = f"no two raters have {fewest} items in common"
         return (), undefined(why, unscored=len(ratings))
     names = sorted(known, key=lambda pair: [_natural(rater) for rater in pair])
-    at = np.array([at for name in names for at, _ in known[name]])
-    cell = np.array([9 * p + c for p, name in enumerate(names) for _, c in known[name]])
+    row = np.array([at for name in names for at, _ in known[name]])
+    cells = np.array([9 * p + c for p, name in enumerate(names) for _, c in known[name]])
     size = 9 * len(names)
-    table = np.bincount(cell, minlength=size).reshape(-1, 9).astype(float)
-    tables = (np.bincount(cell, row[at], size).reshape(-1, 9) for row in sample.times)
+    table = np.bincount(cells, minlength=size).reshape(-1, 9).astype(float)
+    tables = (np.bincount(cells, times[row], size).reshape(-1, 9) for times in sample.times)
     seen, chance, weight = map(np.array, zip(*map(_drawn_pairs, tables), strict=True))
     found = []
     for p, (one, two) in enumerate(names):
         n, key, value = len(known[one, two]), [*sample.key, p], _by_table(table[p])
-        kappa = _beyond_chance(value, (seen[:, p], chance[:, p]), n=n, unscored=0, key=key)
-        agree = _share(float(1 - value[0]), 1 - seen[:, p], n, key)
+        draws = seen[:, p], chance[:, p]
+        kappa = _beyond_chance(value, draws, n=n, unscored=0, key=key)
+        agree = _share(float(1 - value[0]), 1 - draws[0], n, key)
         found.append(RaterPair(rater_1=one, rater_2=two, agree=agree, kappa=kappa))
-    common = len(np.unique(at))
+    common = len(np.unique(row))
     mean = _mean_kappa(table, (seen, chance, weight), common, sample.key)
     note = f"mean over {len(names):,} pairs of raters with {fewest} items or more in common"
     if mean is None:

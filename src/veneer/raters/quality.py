@@ -57,12 +57,15 @@ class RaterQuality(Record):
     notes: tuple[str, ...] = ()
 
 
-def qualities(votes: Sequence[Vote], gold: Mapping[str, Choice]) -> list[RaterQuality]:
+def qualities(
+    votes: Sequence[Vote], gold: Mapping[str, Choice], *, sides_drawn: bool = True
+) -> list[RaterQuality]:
     """Every rater's figures, in the order of their numbers.
 
     Args:
         votes: all votes, those on attention checks among them.
         gold: the right choice of each attention check, by item.
+        sides_drawn: whether sides were drawn at random; else nobody can be told to lean.
 
     Raises:
         InputError: a rater voted twice on one item.
@@ -79,8 +82,9 @@ def qualities(votes: Sequence[Vote], gold: Mapping[str, Choice]) -> list[RaterQu
         by_rater.setdefault(vote.rater, []).append(vote)
     usual = _median(vote.seconds for vote in votes)
     too_fast = max(FAST_SECONDS, FAST_SHARE * (usual or 0.0))
+    level = 1 - (1 - LEVEL) / max(len(by_rater), 1) if sides_drawn else None
     return [
-        _quality(rater, by_rater[rater], by_item, gold, too_fast, len(by_rater))
+        _quality(rater, by_rater[rater], by_item, gold, too_fast, level)
         for rater in in_order(list(by_rater))
     ]
 
@@ -100,8 +104,9 @@ def _quality(
     by_item: Mapping[str, Mapping[str, Choice]],
     gold: Mapping[str, Choice],
     too_fast: float,
-    raters: int,
+    level: float | None,
 ) -> RaterQuality:
+    """`level` of the interval that tells who leans, None where nothing can."""
     checks = [vote.choice == gold[vote.item] for vote in given if vote.item in gold]
     judged = [vote for vote in given if vote.item not in gold]
     times = [vote.seconds for vote in given if vote.seconds is not None]
@@ -122,7 +127,7 @@ def _quality(
         first=_share(sum(decided), len(decided), len(judged) - len(decided), "no vote for 1 or 2"),
         agrees=_share(sum(same), len(same), alone, "nobody else's majority on these pairs"),
         fails=_fails(right, len(checks)),
-        notes=tuple(_odd(quick, len(times), sum(decided), len(decided), raters)),
+        notes=tuple(_odd(quick, len(times), sum(decided), len(decided), level)),
     )
 
 
@@ -151,12 +156,12 @@ def _fails(right: int, n: int) -> str:
     return f"{told}: at most {100 * high:.0f} %" if high < GOLD_RIGHT else ""
 
 
-def _odd(quick: int, timed: int, first: int, decided: int, raters: int) -> list[str]:
+def _odd(quick: int, timed: int, first: int, decided: int, level: float | None) -> list[str]:
     notes = []
     if 2 * quick > timed:
         notes.append(f"hasty: {quick} of {timed} votes too fast")
-    if decided:
-        low, high = wilson(first, decided, 1 - (1 - LEVEL) / raters)
+    if decided and level is not None:
+        low, high = wilson(first, decided, level)
         if not low <= 0.5 <= high:
             side, count = ("1", first) if low > 0.5 else ("2", decided - first)
             notes.append(f"leans to output {side}: {count} of {decided} choices of 1 or 2")
