@@ -30,6 +30,7 @@ T = TypeVar("T")
 _LOOKERS = 2
 """Looks at once: they are few, and must not slow down the votes."""
 _MADE_ALONE = text("SELECT pg_advisory_xact_lock(8386654)")
+_STATISTICS = text("ANALYZE veneer_pairs, veneer_places")
 
 
 class Store:
@@ -157,7 +158,7 @@ def _made_or_found(conn: Connection, place: Place, packet: Packet):
         names = inspect(conn).get_table_names() if place.path is not None else []
         if names:
             raise InputError(f"{place.shown} is a database of something else.", ALLOWED)
-        _make(conn, packet)
+        _make(conn, place, packet)
         row = _study_row(conn)
     if row.schema != tables.SCHEMA:
         raise InputError(
@@ -174,7 +175,7 @@ def _made_or_found(conn: Connection, place: Place, packet: Packet):
     return row
 
 
-def _make(conn: Connection, packet: Packet) -> None:
+def _make(conn: Connection, place: Place, packet: Packet) -> None:
     metadata.create_all(conn)
     row = {
         "one": 1,
@@ -199,3 +200,5 @@ def _make(conn: Connection, packet: Packet) -> None:
     ]
     if places:
         conn.execute(insert(tables.places), places)
+    if place.path is None:
+        conn.execute(_STATISTICS)

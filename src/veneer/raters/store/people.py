@@ -16,7 +16,7 @@ SCRUB = "scrub"
 def invite(conn: Connection, label: str, link_hash: str, expires: float, now: float) -> int:
     """A new rater with a link of their own; their number."""
     row = {"origin": "private", "label": label, "made": now}
-    rater = conn.execute(insert(raters).values(row)).inserted_primary_key[0]
+    rater = conn.execute(insert(raters).values(row).returning(raters.c.id)).scalar_one()
     _add_link(conn, rater, link_hash, expires, now)
     return rater
 

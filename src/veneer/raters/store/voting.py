@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, or_, select, update
 
 from veneer.raters.store.assigning import handed, remember
 from veneer.raters.store.seats import Seat, count, keep_rater, seat_again, seat_of, told
@@ -11,7 +11,9 @@ from veneer.raters.store.terms import Assigned, Idle, Next, Refused, Session
 from veneer.records import Choice
 
 _p = places.c
-_pair, _me, _now = bindparam("of_pair"), bindparam("me"), bindparam("now")
+_pair: BindParameter[int] = bindparam("of_pair")
+_me: BindParameter[int] = bindparam("me")
+_now: BindParameter[float] = bindparam("now")
 _GIVEN = {
     "choice": bindparam("given"),
     "reason": bindparam("why"),
