@@ -96,7 +96,7 @@ def test_cookies(tmp_path, url, name, ending):
         welcome = browser.get(study.invited()[1])
         started = forms(welcome)[0].send(browser, follow=False)
         new, old = started.headers.get_list("Set-Cookie")
-        assert re.fullmatch(rf"{name}=[\w.-]{{45}}; Path=/; Max-Age=7776000; {ending}", new)
+        assert re.fullmatch(rf"{name}=[\w.-]{{68}}; Path=/; Max-Age=7776000; {ending}", new)
         assert old.startswith(name.replace("rater", "start") + "=; Path=/; Max-Age=0;")
         assert heading(browser.get("/rate")) == "Pair 1 of 3"
 
@@ -214,10 +214,28 @@ def test_failed_links_are_limited_an_address_and_good_ones_are_not(tmp_path):
         assert study.at_work()[1].status_code == 200
 
 
-def test_an_error_of_ours_is_a_page_without_a_trace(study, monkeypatch):
-    browser, _ = study.at_work()
-    study.store.secret = None
-    page = browser.get("/rate")
+def test_a_forged_cookie_asks_nothing_of_the_store(tmp_path):
+    with Study(tmp_path, failed_links=Rate(per_second=0.001, burst=3)) as study:
+        good, _ = study.at_work()
+        study.store.close()  # whoever asks it now fails
+        forger = study.browser()
+        tried = []
+        for n in range(5):
+            forger.cookies.set("rater", f"{n:022}.{n:022}.{n:022}")
+            tried.append(forger.get("/rate").status_code)
+        assert tried == [403, 403, 403, 429, 429]
+        assert good.get("/rate").status_code == 503
+
+
+def test_what_htmx_is_stands_beside_it():
+    static = SOURCE / "veneer/raters/server/static"
+    assert 'version:"2.0.11"' in (static / "htmx.min.js").read_text("utf-8")
+    assert "Zero-Clause BSD" in (static / "LICENSE-htmx").read_text("utf-8")
+
+
+def test_an_error_of_ours_is_a_page_without_a_trace(study):
+    study.packet.by_id.clear()
+    _, page = study.at_work()
     assert (page.status_code, heading(page)) == (500, "Something went wrong on the server")
     assert "Traceback" not in page.text
     assert page.headers["Referrer-Policy"] == "no-referrer"

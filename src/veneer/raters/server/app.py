@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from veneer.raters.store import Store
 
 ROUTES = {
-    "assets": "asset_routes",
     "rater_pages": "rater_routes",
+    "assets": "asset_routes",
     "owner_pages": "owner_routes",
     "crowd_pages": "crowd_routes",
 }
