@@ -202,3 +202,20 @@ def test_only_harmless_elements_are_made_of_any_text(browser, tmp_path):
                 assert found["whole"], kind
                 assert found["text"].rstrip().endswith(last_word(kind)), kind
         assert page.evaluate("window.ran") is None
+
+
+def test_numbers_of_right_to_left_lists_are_seen(browser, tmp_path):
+    lists = "1. عربي\n2. עברית\n\n- one\n- two"
+    packet = small_packet(tmp_path / "p", pairs=1, outputs=lambda n: (lists, "x"))
+    with studied(packet, tmp_path) as served, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(served.address + served.invite())
+        page.get_by_role("button", name="Start").click()
+        room = page.locator(".said li").evaluate_all(
+            """items => items.map(li => {
+              const at = li.getBoundingClientRect(), box = li.closest('.said').getBoundingClientRect();
+              return getComputedStyle(li).direction === 'rtl' ? box.right - at.right : at.left - box.left;
+            })"""
+        )
+        assert len(room) == 4
+        assert min(room) >= 24  # pixels, where the number or the dot stands
