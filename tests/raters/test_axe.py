@@ -14,7 +14,7 @@ from serving import browsing, studied
 from watching import AtWork
 
 from veneer.raters.server import links
-from veneer.raters.store import crowds, people, progress
+from veneer.raters.store import crowds, people, progress, voting
 
 AXE = AXE_FILE_PATH.read_text("utf-8")
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -125,15 +125,18 @@ def test_a_raters_pages(page, study):
     sound(page, "The study is paused")
 
 
-def test_the_ends_of_a_raters_way(page, study):
-    rater = AtWork(page).start(study.address + study.invite())
-    cookie, now = links.hash_of("another browser"), time.time()
-    other = links.hash_of(study.invite().rpartition("/")[2])
-    study.store.now(people.begin, other, cookie, now)
-    for number in (1, 2, 3):
-        rater.at(number)
+def test_the_ends_of_a_raters_way(page, tmp_path):
+    with studied(small_packet(tmp_path / "p", pairs=2, ratings=1), tmp_path) as study:
+        cookie, now = links.hash_of("another browser"), time.time()
+        link = links.hash_of(study.invite("another").rpartition("/")[2])
+        study.store.now(people.begin, link, cookie, now)
+        _, first = study.store.now(voting.seen_now, cookie, now)
+        rater = AtWork(page).start(study.address + study.invite())
         rater.click(1)
-    sound(page, "All done")
+        sound(page, "No pair for you just now")
+        study.store.now(voting.vote_and_next, cookie, first.item, 1, "", now)
+        page.get_by_role("link", name="Look again").click()
+        sound(page, "All done")
 
 
 def test_pages_of_refusals(page, study):
