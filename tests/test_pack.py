@@ -293,6 +293,28 @@ def test_titles_that_name_a_model_and_impossible_settings(files):
     assert settings_of(ratings=5) == PackSettings(ratings=5)
 
 
+def test_real_answers_to_vicunas_questions(tmp_path):
+    data = Path(__file__).parents[1].parent / "shared" / "data" / "vicuna_blog"
+    if not data.is_dir():
+        pytest.skip("the shared data are not here")
+    questions = data / "question.jsonl"
+    rows = [json.loads(line) for line in questions.read_text("utf-8").splitlines()]
+    kinds = {row["text"]: row["category"] for row in rows}
+    said = pack_outputs(
+        str(data / "answer_vicuna-13b.jsonl"),
+        str(data / "answer_gpt35.jsonl"),
+        tmp_path / "packet",
+        questions=questions,
+    )
+    packet = read_packet(tmp_path / "packet")
+    assert said["prompts"] + sum(said["dropped"].values()) == len(kinds) == 80
+    assert said["dropped"]["about code"] >= sum(kind == "coding" for kind in kinds.values()) == 7
+    assert said["gold"] == round(said["pairs"] / 9)
+    for pair in packet.pairs:
+        assert kinds[pair.prompt] == packet.keys[pair.item].category != "coding"
+        assert "an ai language model, i" not in f"{pair.output_1} {pair.output_2}".casefold()
+
+
 # ---- a run -------------------------------------------------------------------------------------
 
 
