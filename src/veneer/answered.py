@@ -20,6 +20,10 @@ from veneer.steps import ABOUT, RunFolder, Step
 from veneer.study import TEACHER, Examination
 from veneer.trial import Trial
 
+EMBEDDED = (
+    "The embedded world has words and patterns of its own: nearness to the imitation data and "
+    "language are looked at only where --bleu or --language ask for it."
+)
 FILES = "veneer rate pack ONE TWO --out PACKET"
 
 
@@ -28,7 +32,8 @@ class Material:
     """What a packet is made from.
 
     `training`: the questions of the imitation data, None where they are not at hand. `names`: what
-    no output may say. `private`: what raters may not be told beside those.
+    no output may say. `private`: what raters may not be told beside those. `embedded`: of the
+    embedded world, whose prompts have a language of their own.
     """
 
     rows: Sequence[Asked]
@@ -40,6 +45,7 @@ class Material:
     made_from: str
     private: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    embedded: bool = False
 
 
 # ---- of a run --------------------------------------------------------------------------------
@@ -93,9 +99,10 @@ def of_run(run: Path, models: Sequence[str], against: str | None, of_seed: int |
     names = [*said, *refs]
     answers = {name: list(read_rows(path / "answers.jsonl", Answer)) for name, path in said.items()}
     made_from = f"run {study.name}, seed {trial.seed}"
+    embedded = study.evaluation == "pocket"
     return Material(
         _asked(answers, against), chosen, against, subjects, training, list(dict.fromkeys(names)),
-        made_from, (study.name,),
+        made_from, (study.name,), notes=[EMBEDDED] if embedded else [], embedded=embedded,
     )  # fmt: skip
 
 

@@ -92,6 +92,8 @@ def pack_outputs(
 
 
 def _packed(material: Material, out: Path, settings: PackSettings) -> dict[str, Any]:
+    if material.embedded:
+        settings = settings.for_embedded_world()
     told = names_in(settings.title, [*material.names, *material.private])
     if told:
         raise InputError(

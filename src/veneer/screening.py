@@ -69,6 +69,16 @@ class PackSettings(BaseModel):
     fee: float | None = Field(default=None, ge=0)
     agreement: float = Field(default=AGREEMENT, ge=0, le=1)
 
+    def for_embedded_world(self) -> PackSettings:
+        """Only the filters that were asked for by name.
+
+        The embedded world's prompts follow a few patterns in words of its own: all of them are
+        near to one another, and no detector knows their language.
+        """
+        off = {"bleu": None, "language": None, "keep_coding": True}
+        unasked = {name: value for name, value in off.items() if name not in self.model_fields_set}
+        return self.model_copy(update=unasked)
+
 
 @dataclass(frozen=True)
 class Asked:

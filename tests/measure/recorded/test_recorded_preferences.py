@@ -8,10 +8,15 @@ from statistics import mean, stdev
 import pytest
 
 from veneer.errors import InputError
-from veneer.measure.recorded import preferences_of, read_outputs, read_preferences
+from veneer.measure.recorded import (
+    preferences_of,
+    read_outputs,
+    read_preferences,
+    recorded_verdicts,
+)
 from veneer.measure.recorded.preferences import score_ratio
 from veneer.measure.recorded.reviews import parse_class, parse_scores
-from veneer.records import Subject
+from veneer.records import RATERS, Comparison, Subject
 
 
 def student(name: str) -> dict[str, Subject]:
@@ -231,3 +236,39 @@ def test_three_class_reviews_of_the_shared_data(shared, blog) -> None:
     file = read_preferences(folder / name, blog)
     found = [c.second_wins for c in file.comparisons]
     assert (found.count(0.0), found.count(1.0), found.count(0.5)) == (40, 20, 20)
+
+
+def test_our_own_comparisons_are_read_again(rows_file) -> None:
+    rows = [
+        Comparison(prompt=f"Q{k}", first="t", second="s", second_wins=wins, reason=why, judge=who)
+        for k, (wins, why) in enumerate([(1.0, ""), (0.5, ""), (None, "2 of 3 ratings")])
+        for who in ("human raters", "gpt")
+    ]
+    path = rows_file([row.model_dump(mode="json") for row in rows])
+    assert read_preferences(path).comparisons == tuple(rows)
+    told = recorded_verdicts([path]).as_json()
+    assert [(one["win_rate"], one["n"], one["unscored"]) for one in told["pairs"]] == [
+        (0.75, 2, 1)
+    ] * 2
+    broken = rows_file([rows[0].model_dump(mode="json") | {"lengths": "long"}])
+    with pytest.raises(InputError, match=r"line 1: not a comparison .*lengths"):
+        read_preferences(broken)
+
+
+def test_raters_are_kept_apart_from_a_judge(rows_file) -> None:
+    def said(by: str, *wins: float) -> list[dict]:
+        rows = [
+            Comparison(prompt=f"Q{k}", first="t", second="s", second_wins=won, judge=by)
+            for k, won in enumerate(wins)
+        ]
+        return [row.model_dump(mode="json") for row in rows]
+
+    files = [read_preferences(rows_file(said(RATERS, 1.0, 1.0)))]
+    subjects = student("s") | {"t": Subject(model="t", role="teacher")}
+    alone, _ = preferences_of(files, subjects)
+    assert {sheet.measure for sheet in alone} == {"preference"}
+    files.append(read_preferences(rows_file(said("gpt", 0.0, 0.0))))
+    both, reports = preferences_of(files, subjects)
+    rates = {sheet.measure: set(sheet.values) for sheet in both if sheet.metric == "win_rate"}
+    assert rates == {"preference": {0.0}, "preference-raters": {1.0}}
+    assert sorted(report.judge for report in reports) == ["gpt", "human raters"]

@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from veneer.errors import InputError
 from veneer.files import read_text
 from veneer.files.values import Unreadable, without_halves
+from veneer.records import Record
 
+R = TypeVar("R", bound=Record)
 SUFFIXES = (".json", ".jsonl", ".gz", ".ndjson", ".txt")
 
 
@@ -50,6 +54,23 @@ def read_rows_of(path: Path) -> list[Row]:
             if _is_object(path, number, value, "line"):
                 rows.append(Row(f"line {number}", value))
     return rows
+
+
+def own_row(path: Path, row: Row, kind: type[R], called: str) -> R:
+    """A row of ours; `called` says what it should be ("an answer").
+
+    Raises:
+        InputError: it was changed, or another version wrote it.
+    """
+    try:
+        return kind.model_validate(row.fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path}, {row.at}: not {called} as this tool writes it ({place}: {first['msg']}).",
+            "Write the file again, or give it in another known shape.",
+        ) from error
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

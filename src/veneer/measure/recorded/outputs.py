@@ -22,10 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from veneer.errors import InputError
-from veneer.measure.recorded.files import Row, read_rows_of
+from veneer.measure.recorded.files import Row, own_row, read_rows_of
 from veneer.measure.recorded.naming import contradicts, same_model, stem_of
 from veneer.records import Answer, Outcome
 
@@ -290,15 +288,7 @@ def _plain(path: Path, row: Row) -> Iterable[Said]:
 
 
 def _own(path: Path, row: Row) -> Iterable[Said]:
-    try:
-        one = Answer.model_validate(row.fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{path}, {row.at}: not an answer as this tool writes it ({place}: {first['msg']}).",
-            "Write the file again, or give rows of prompt and output.",
-        ) from error
+    one = own_row(path, row, Answer, "an answer")
     yield Said(
         one.prompt,
         None,

@@ -6,7 +6,8 @@ Shapes read, plain or gzipped:
   null was never scored; who is who is said by the generators;
 - Vicuna and three-class reviews: see `reviews`;
 - judgments in both orders of FastChat: see `pair_judgments`;
-- votes of human raters, and a judge's verdicts beside them: see `human_votes`.
+- votes of human raters, and a judge's verdicts beside them: see `human_votes`;
+- Veneer's own comparisons `{prompt, first, second, second_wins, …}`, a judge's or raters'.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 from veneer.errors import InputError
 from veneer.measure.preference import preference_report, preference_sheets_of
-from veneer.measure.recorded.files import Row, read_rows_of
+from veneer.measure.recorded.files import Row, own_row, read_rows_of
 from veneer.measure.recorded.human_votes import (
     Pair,
     has_result,
@@ -30,10 +31,17 @@ from veneer.measure.recorded.naming import same_model
 from veneer.measure.recorded.outputs import Outputs, prompt_of
 from veneer.measure.recorded.pair_judgments import has_games, read_games
 from veneer.measure.recorded.reviews import is_three_class, read_reviews
-from veneer.records import Comparison, PreferenceReport, ScoreSheet, Subject
+from veneer.records import (
+    BY_RATERS,
+    RATERS,
+    Comparison,
+    PreferenceReport,
+    ScoreSheet,
+    Subject,
+)
 
 DRAW = 0.5
-Kind = Literal["annotations", "reviews", "three-class", "games", "votes", "results"]
+Kind = Literal["annotations", "reviews", "three-class", "games", "votes", "results", "comparisons"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,12 @@ def read_preferences(
     if {"generator_1", "generator_2", "preference"} <= set(fields):
         lengths = _lengths(outputs)
         return Preferences(path, tuple(_annotation(path, row, lengths) for row in rows))
+    if {"prompt", "first", "second", "second_wins"} <= set(fields):
+        return Preferences(
+            path,
+            tuple(own_row(path, row, Comparison, "a comparison") for row in rows),
+            kind="comparisons",
+        )
     if {"answer1_id", "answer2_id"} <= set(fields):
         found = read_reviews(path, rows, outputs, model)
         kind: Kind = "three-class" if is_three_class(fields) else "reviews"
@@ -94,7 +108,8 @@ def read_preferences(
         "Known shapes: AlpacaEval annotations (generator_1, generator_2, preference), Vicuna "
         "reviews (answer1_id, answer2_id, text, score), FastChat's pairwise judgments (model_1, "
         "model_2, g1_winner, g2_winner), votes of raters (cmp_key, annotator1, annotator2, …), "
-        "a judge's results on the same items (idx, gpt_result).",
+        "a judge's results on the same items (idx, gpt_result), and comparisons.jsonl as "
+        "veneer judge and veneer rate results write it.",
     )
 
 
@@ -108,12 +123,13 @@ def preferences_of(
 
     Verdicts on one prompt are put together as in `veneer.measure.preference`. The measure is
     "preference" for comparisons with the teacher (`against` is then "teacher"), or where there
-    is only one opponent at all; further opponents give "preference-vs-NAME".
+    is only one opponent at all; further opponents give "preference-vs-NAME". Raters are kept
+    apart from judges: beside a judge's, their measure is `BY_RATERS`.
 
     Raises:
         InputError: a file compares no model of `subjects`.
     """
-    verdicts: dict[tuple[str, str], list[Comparison]] = {}
+    verdicts: dict[tuple[str, str, bool], list[Comparison]] = {}
     for file in files:
         known = False
         for one in file.comparisons:
@@ -126,7 +142,8 @@ def preferences_of(
                     foe in subjects and _rank(subjects[name]) < _rank(subjects[foe])
                 ):
                     continue
-                verdicts.setdefault((name, foe), []).append(told)
+                key = (name, foe, one.judge == RATERS)
+                verdicts.setdefault(key, []).append(told)
         if not known:
             pairs = {f"{c.first} and {c.second}" for c in file.comparisons}
             raise InputError(
@@ -135,11 +152,13 @@ def preferences_of(
                 "Give verdicts on the models that are audited.",
             )
     teachers = {name for name, who in subjects.items() if who.role == "teacher"}
-    foes = {foe for _, foe in verdicts}
+    foes = {foe for _, foe, _ in verdicts}
+    judges = {by_raters for *_, by_raters in verdicts}
     sheets, reports = [], []
-    for (name, foe), told_of in sorted(verdicts.items(), key=lambda entry: entry[0]):
+    for (name, foe, by_raters), told_of in sorted(verdicts.items(), key=lambda entry: entry[0]):
         is_teacher = foe in teachers
-        measure = "preference" if is_teacher or len(foes) == 1 else f"preference-vs-{foe}"
+        measure = BY_RATERS if by_raters and len(judges) > 1 else "preference"
+        measure += "" if is_teacher or len(foes) == 1 else f"-vs-{foe}"
         against = "teacher" if is_teacher else foe
         for sheet in preference_sheets_of(told_of, subjects[name], against, me=name):
             sheets.append(sheet.model_copy(update={"measure": measure}))

@@ -1,0 +1,143 @@
+"""What raters preferred enters a run's measurements, claims and report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from veneer.errors import InputError
+from veneer.measure.preference import preference_report, preference_sheets_of
+from veneer.records import (
+    RATERS,
+    Comparison,
+    Findings,
+    Measurement,
+    PreferenceReport,
+    ScoreSheet,
+    Subject,
+    read_rows,
+    write_rows,
+)
+from veneer.running import conclude_again, run_study
+
+STUDY = """
+name: rated
+pocket: tiny
+teacher: pocket:teacher
+bases: {S: pocket:S}
+corpora: {broad: {collect: pocket:queries.jsonl, answer_tokens: 40, categories: false, diversity: 0}}
+tokens: [600]
+recipe: {block: 32, batch: 2, learning_rate: 1.5e-3, schedule: matched, optimiser: adamw}
+measures: [nq, style]
+answer_tokens: {style: 40, nq: 10}
+evaluation: pocket
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    here = tmp_path_factory.mktemp("rated")
+    (here / "study.yaml").write_text(STUDY)
+    run_study(str(here / "study.yaml"), here / "run")
+    return here / "run"
+
+
+def rated(run: Path, wins: dict[str, list[float]]) -> Path:
+    """Raters' verdicts on models of the run against its teacher, as results are written."""
+    out = run / "ratings" / "people"
+    out.mkdir(parents=True)
+    sheets, reports = [], []
+    for role, won in wins.items():
+        (subject,) = {s.subject for s in scores(run) if s.subject.role == role}
+        rows = [
+            Comparison(
+                prompt=f"Q{k}", first="teacher", second=subject.model, second_wins=w, judge=RATERS
+            )
+            for k, w in enumerate(won)
+        ]
+        sheets += preference_sheets_of(rows, subject, "teacher")
+        reports.append(preference_report(rows, subject, "teacher"))
+    write_rows(out / "sheets.jsonl", sheets)
+    write_rows(out / "preferences.jsonl", reports)
+    return out
+
+
+def scores(run: Path) -> list[ScoreSheet]:
+    return [
+        s for path in run.glob("steps/measured*/sheets.jsonl") for s in read_rows(path, ScoreSheet)
+    ]
+
+
+def test_votes_reach_measurements_claims_and_report_and_leave_again(run) -> None:
+    before = {
+        path.name: path.read_bytes()
+        for path in run.glob("*.json*")
+        if path.name != "provenance.json"
+    }
+    steps = {path: path.stat().st_mtime_ns for path in run.glob("steps/*/step.json")}
+    claim = {c.id: c for c in Findings.model_validate_json(before["findings.json"]).claims}
+    assert claim["raters-are-fooled-by-style"].verdict == "undecided"
+    folder = rated(run, {"student": [1.0, 0.5] * 20, "base": [0.0] * 40})
+    said = conclude_again(run)
+    rows = [
+        r for r in read_rows(run / "measurements.jsonl", Measurement) if r.measure == "preference"
+    ]
+    assert {(r.role, r.metric, r.value, r.n) for r in rows} == {
+        ("student", "win_rate", 0.75, 40), ("student", "win_or_tie_rate", 1.0, 40),
+        ("base", "win_rate", 0.0, 40), ("base", "win_or_tie_rate", 0.0, 40),
+    }  # fmt: skip
+    lines = (run / "measurements.jsonl").read_bytes().splitlines()
+    assert set(before["measurements.jsonl"].splitlines()) < set(lines)
+    findings = Findings.model_validate_json((run / "findings.json").read_text())
+    told = next(c for c in findings.claims if c.id == "raters-are-fooled-by-style")
+    assert any("equal to or better than the teacher" in e.text for e in told.evidence)
+    assert any(e.estimate and e.estimate.value == 1.0 and e.estimate.n == 40 for e in told.evidence)
+    assert said["claims"]["raters-are-fooled-by-style"] == told.verdict
+    (report,) = [
+        p
+        for p in read_rows(run / "preferences.jsonl", PreferenceReport)
+        if p.subject.role == "base"
+    ]
+    assert report.judge == RATERS
+    assert "human raters" in (run / "report/index.html").read_text("utf-8")
+    assert steps.items() <= {p: p.stat().st_mtime_ns for p in run.glob("steps/*/step.json")}.items()
+    for path in folder.iterdir():
+        path.unlink()
+    conclude_again(run)
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_a_run_that_is_not_finished_says_what_to_do(run, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"no study\.json"):
+        conclude_again(tmp_path)
+    moved = next(run.glob("steps/measured-S-broad*"))
+    aside = moved.rename(tmp_path / moved.name)
+    try:
+        with pytest.raises(
+            InputError, match=r"is not finished: measured-S-broad.* is not done"
+        ) as told:
+            conclude_again(run)
+        assert "veneer run … --out" in told.value.hint
+    finally:
+        aside.rename(moved)
+
+
+def test_beside_a_judge_raters_are_a_measure_of_their_own(run) -> None:
+    from veneer.conclusion import Evidence
+
+    found = Evidence()
+    sheet = ScoreSheet(
+        subject=Subject(model="S", role="student"),
+        measure="preference",
+        metric="win_rate",
+        items=("a",),
+        values=(1.0,),
+        against="teacher",
+    )
+    found.rated = [sheet]
+    found.tell_raters_apart()
+    assert [s.measure for s in found.scores] == ["preference"]
+    found.scores = [sheet]
+    found.tell_raters_apart()
+    assert [s.measure for s in found.scores] == ["preference", "preference-raters"]
+    assert json.loads((run / "study.json").read_text())["kind"] == "study"
