@@ -359,7 +359,7 @@ MOST += [name.replace("S-", "M-") for name in MOST]
 
 
 def test_of_a_run_the_students_of_most_data_beside_the_teacher(run, tmp_path):
-    said = pack_run(run, tmp_path / "packet")
+    said = pack_run(run, tmp_path / "packet", settings=PackSettings(bleu=0.2))
     assert said["models"] == MOST
     assert said["against"] == TEACHER
     assert said["dropped"] == {
@@ -381,6 +381,16 @@ def test_only_the_corpora_of_the_chosen_students_decontaminate(run, tmp_path):
     assert said["against"] == "S"
     said = pack_run(run, tmp_path / "all", models=["all"])
     assert len(said["models"]) == 10
+
+
+def test_of_the_embedded_world_only_filters_that_were_asked_for(run, tmp_path):
+    said = pack_run(run, tmp_path / "packet")
+    assert said["dropped"] == {"asked in the imitation data": 1}
+    assert "embedded world" in said["text"]
+    asked = {"bleu": 0.2, "language": "de", "keep_coding": False}
+    assert PackSettings(**asked).for_embedded_world() == PackSettings(**asked)
+    with pytest.raises(InputError, match="7 in another language than de"):
+        pack_run(run, tmp_path / "german", settings=PackSettings(language="de"))
 
 
 def test_unknown_models_seeds_and_a_model_beside_itself(run, tmp_path):

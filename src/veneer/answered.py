@@ -21,8 +21,8 @@ from veneer.study import TEACHER, Examination
 from veneer.trial import Trial
 
 EMBEDDED = (
-    "The embedded world has words and patterns of its own: nearness to the imitation data and "
-    "language are looked at only where --bleu or --language ask for it."
+    "The embedded world has words and patterns of its own: no prompt is left out for its nearness "
+    "to the imitation data, its language or its code, unless --bleu or --language ask for it."
 )
 FILES = "veneer rate pack ONE TWO --out PACKET"
 
