@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from veneer.findings import conclude, measurements
-from veneer.packing import PackSettings, pack_run
+from veneer.rating.packing import PackSettings, pack_run
 from veneer.raters.packet import read_packet
 from veneer.records import Answer, Findings, Measurement, ScoreSheet, StudyFacts, read_rows
 

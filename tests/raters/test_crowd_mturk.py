@@ -94,7 +94,9 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
         Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
     ]  # fmt: skip
     assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
-    crowd = [Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])]
+    crowd = [
+        Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
+    ]
     assert [turker.work() for turker in crowd] == [True] * 3
     assert [len(set(turker.browser.seen)) for turker in crowd] == [3] * 3
     assert not crowd[0].work()  # one assignment of a HIT is all that a worker gets

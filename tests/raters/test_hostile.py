@@ -18,7 +18,32 @@ from veneer.raters.server.rendering import plain, rendered
 from veneer.raters.store import progress
 
 ELEMENTS = set(
-    ["p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s", "div", "span", "table", "thead", "tbody", "tr", "th", "td"]
+    [
+        "p",
+        "br",
+        "hr",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "code",
+        "em",
+        "strong",
+        "s",
+        "div",
+        "span",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    ]
 )
 ATTRIBUTES = {"dir", "class", "start", "tabindex"}
 CLASSES = {"link", "address", "image", "mark", "plain", "table", "info", "left", "center", "right"}

@@ -63,8 +63,9 @@ def choices_together(conn: Connection) -> dict[tuple[int, int, int], int]:
     counts = [func.sum(case((p.choice == n, 1), else_=0)).label(f"for_{n}") for n in (1, 0, 2)]
     voted = p.choice.is_not(None) & p.gold.is_(None)
     each = select(*counts).where(voted).group_by(p.pair).subquery()
-    rows = conn.execute(select(*each.c, func.count()).group_by(*each.c))
-    return {(int(one), int(same), int(two)): int(pairs) for one, same, two, pairs in rows}
+    one, same, two = each.c
+    rows = conn.execute(select(one, same, two, func.count()).group_by(one, same, two))
+    return {(int(a), int(b), int(c)): int(pairs) for a, b, c, pairs in rows}
 
 
 def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
