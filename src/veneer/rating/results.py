@@ -11,7 +11,9 @@ from veneer.errors import InputError
 from veneer.raters.packet import Packet, read_packet
 from veneer.rating.opening import opened
 from veneer.records import Comparison, Subject, Vote, read_rows
-from veneer.running import RATINGS, conclude_again
+from veneer.running import RATINGS, conclude_again, study_in
+from veneer.steps import RunFolder, in_order
+from veneer.study import graph
 
 
 def results_of_study(
@@ -65,7 +67,7 @@ def results_of_study(
         verdicts = [row for path in judge for row in read_rows(path, Comparison)]
         if run is not None:
             _check_of_run(known, run)
-            verdicts = verdicts or _judged_in(run)
+            verdicts = verdicts or _judged_in(run, known)
             out = out or run / RATINGS / packet.resolve().name
         found = rated(
             known, given, judge=verdicts, without_failing=without_failing, partial=partial
@@ -92,8 +94,8 @@ def _votes_in(url: str, packet: Path) -> list[Vote]:
 def _check_of_run(packet: Packet, run: Path) -> None:
     """Refuse a packet of another run: its models would be new ones there."""
     measured = {
-        Subject.model_validate(json.loads(path.read_text("utf-8"))["subject"])
-        for path in run.glob("steps/measured-*/model.json")
+        Subject.model_validate(json.loads((folder / "model.json").read_text("utf-8"))["subject"])
+        for folder in _outputs(run, "measured-")
     }
     strange = [name for name, who in packet.facts.subjects.items() if who not in measured]
     if strange:
@@ -103,7 +105,23 @@ def _check_of_run(packet: Packet, run: Path) -> None:
         )
 
 
-def _judged_in(run: Path) -> list[Comparison]:
-    """What a judge said in a run, of whatever models."""
-    paths = sorted(run.glob("steps/judged-*/comparisons.jsonl"))
-    return [row for path in paths for row in read_rows(path, Comparison)]
+def _judged_in(run: Path, packet: Packet) -> list[Comparison]:
+    """What a judge said in a run of the models that raters saw."""
+    return [
+        row
+        for subject in packet.facts.subjects.values()
+        for folder in _outputs(run, f"judged-{subject.model}-s{subject.seed}")
+        for row in read_rows(folder / "comparisons.jsonl", Comparison)
+    ]
+
+
+def _outputs(run: Path, name: str) -> list[Path]:
+    """What the study's steps made whose names begin so; those with a seed's end are meant whole."""
+    study, here = study_in(run)
+    folder = RunFolder(run)
+    steps = [step for step in in_order([graph(study, here)]) if folder.done(step)]
+    return [
+        folder.output(step)
+        for step in steps
+        if step.name == name or (name.endswith("-") and step.name.startswith(name))
+    ]
