@@ -7,7 +7,7 @@ import time
 import pytest
 from packets import small_packet
 
-from veneer.raters.crowds import mturk
+from veneer.raters.crowds import mturk, prolific
 from veneer.raters.server import links
 from veneer.raters.store import Assigned, open_store, people, progress, voting
 
@@ -41,6 +41,10 @@ class Study:
             self.store, self.packet, pairs_per_assignment=pairs, budget_usd=budget_usd, **given
         )
 
+    def prolific(self, pairs=2, **more):
+        given = {"public_url": self.url, "seconds_per_pair": 30} | more
+        return prolific.open_entrance(self.store, self.packet, pairs_per_submission=pairs, **given)
+
     def do(self, command, **more):
         given = {"endpoint_url": self.turk.url, "clock": self.turk.now} | more
         return command(self.store, self.packet, **given)
@@ -66,3 +70,11 @@ class Study:
         """Vote on the pair in hand."""
         item = self.hand(cookie, at)
         self.store.now(voting.vote_and_next, links.hash_of(cookie), item, choice, "", at)
+
+    def vote_on_pair(self, cookie, at):
+        """Vote until a pair of the study, no attention check, has got the vote."""
+        checks = self.packet.gold
+        while (item := self.hand(cookie, at)) in checks:
+            self.vote(cookie, at)
+        assert item is not None
+        self.vote(cookie, at)
