@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 
 import httpx
 import uvicorn
-
 from mturk_server import Assignment, FakeTurk, Hit, Worker
+
 from veneer.raters.server.app import create_app
 from veneer.raters.server.limits import Rate
 from veneer.raters.server.site import MTURK
