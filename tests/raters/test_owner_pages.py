@@ -15,7 +15,7 @@ from serving import rated, studied
 
 from veneer.raters.server import links
 from veneer.raters.server.owner_watch import agreement_of, choices_together, spent
-from veneer.raters.store import progress
+from veneer.raters.store import crowds, progress
 
 GETS = ["", "/progress", "/raters", "/votes.csv", "/votes.jsonl", "/raters/1", "/raters/1/revoke"]
 POSTS = ["/pause", "/links", "/raters/1/renew", "/raters/1/revoke", "/raters/1/forget"]
@@ -271,6 +271,18 @@ def test_numbers_are_those_of_the_votes(served, owner):
     part = owner.get("/owner/progress", headers={"HX-Request": "true"}).text
     assert "<html" not in part
     assert f'<span class="count">{len(votes)}</span>' in part
+
+
+def test_the_crowds_money_is_that_of_its_ledger(served, owner):
+    def launched(conn, environment, state):
+        facts = {"environment": environment}
+        campaign = crowds.add_campaign(conn, "mturk", environment, 5, facts, NOW)
+        crowds.add_hit(conn, f"{environment} hit", campaign, 9, 100, 20, state)
+
+    served.store.now(launched, "production", "open 4 1")
+    served.store.now(launched, "sandbox", "open 9 0")
+    page = owner.get("/owner").text
+    assert "$4.80 paid of $10.80 committed" in page  # 4 and 9 of 120 cents; the sandbox is free
 
 
 def test_a_study_without_votes_is_shown(served, owner):
