@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
     case,
-    exists,
     insert,
     literal_column,
     or_,
@@ -22,38 +24,45 @@ from veneer.raters.store.tables import past, places, raters, study_of
 from veneer.raters.store.terms import Assigned, Idle, Next, Session
 
 _p = places.c
-_me, _now = bindparam("me"), bindparam("now")
+_me: BindParameter[int] = bindparam("me")
+_now: BindParameter[float] = bindparam("now")
 
 
-def _unseen(pair):
-    """Rows of pairs that this rater neither judged nor holds now."""
+def _unseen(pair: ColumnElement[int]) -> ColumnElement[bool]:
+    """That this rater neither judged this pair nor holds it now.
+
+    Scalar subqueries, not EXISTS, which Postgres would turn into a merge over all places.
+    """
     mine = places.alias("mine")
-    held = and_(
+    held = select(mine.c.pair).where(
         mine.c.pair == pair,
         mine.c.rater == _me,
         or_(mine.c.choice.is_not(None), mine.c.expires > _now),
     )
-    gone = and_(past.c.pair == pair, past.c.rater == _me, past.c.choice.is_not(None))
-    return and_(~exists().where(held), ~exists().where(gone))
+    gone = select(past.c.pair).where(
+        past.c.pair == pair, past.c.rater == _me, past.c.choice.is_not(None)
+    )
+    return and_(*(rows.limit(1).scalar_subquery().is_(None) for rows in (held, gone)))
 
 
-def _first(rank: int, *where):
-    own = case((_p.rater == _me, 0), else_=1)
+def _first(name: str, rank: int, *where: ColumnElement[bool]) -> Select:
+    """The first place, in packet order; of one pair this rater's own before others."""
     columns = (_p.pair, _p.place, _p.rater, _p.shown, _p.expires, _p.before, _p.reason)
     found = select(literal_column(str(rank)).label("rank"), *columns).where(*where)
-    order = (_p.pair, own) if rank else (_p.pair,)
-    return select(found.order_by(*order).limit(1).subquery(f"found_{rank}_{len(where)}"))
+    own = case((_p.rater == _me, 0), else_=1)
+    order = (_p.pair, own) if name == "returned" else (_p.pair,)
+    return select(found.order_by(*order).limit(1).subquery(name))
 
 
 _lent = (_p.choice.is_(None), _p.gold.is_(None), _p.expires.is_not(None))
 _branches = union_all(
     # what an undone vote put aside is still in this rater's hands
-    _first(0, _p.rater == _me, _p.choice.is_(None), _p.expires > _now),
+    _first("aside", 0, _p.rater == _me, _p.choice.is_(None), _p.expires > _now),
     # places that came back
-    _first(1, *_lent, _p.expires <= _now, _unseen(_p.pair)),
+    _first("returned", 1, *_lent, _p.expires <= _now, _unseen(_p.pair)),
     # Nobody had these. Fresh places up to `reached` are all of pairs that this rater judged or
     # holds, so that nobody goes through them again at each vote.
-    _first(1, _p.expires.is_(None), _p.pair > bindparam("reached"), _unseen(_p.pair)),
+    _first("fresh", 1, _p.expires.is_(None), _p.pair > bindparam("reached"), _unseen(_p.pair)),
 ).subquery("found")
 _NEXT = select(_branches).order_by(_branches.c.rank, _branches.c.pair).limit(1)
 

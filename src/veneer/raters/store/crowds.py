@@ -59,7 +59,9 @@ def add_campaign(
 ) -> int:
     """A new, open campaign; its number."""
     row = {"kind": kind, "link": link_hash, "per_session": per_session, "facts": facts, "made": now}
-    return conn.execute(insert(campaigns_table).values(row)).inserted_primary_key[0]
+    return conn.execute(
+        insert(campaigns_table).values(row).returning(campaigns_table.c.id)
+    ).scalar_one()
 
 
 def campaigns(conn: Connection) -> list[Campaign]:
@@ -127,7 +129,7 @@ def enter(
         raise Refused("closed")
     if rater is None:
         row = {"origin": campaign.kind, "worker": worker_hash, "made": now}
-        number = conn.execute(insert(raters).values(row)).inserted_primary_key[0]
+        number = conn.execute(insert(raters).values(row).returning(raters.c.id)).scalar_one()
     else:
         number = rater.id
     session = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ T = TypeVar("T")
 _LOOKERS = 2
 """Looks at once: they are few, and must not slow down the votes."""
 _MADE_ALONE = text("SELECT pg_advisory_xact_lock(8386654)")
+_STATISTICS = text("ANALYZE veneer_pairs, veneer_places")
 
 
 class Store:
@@ -124,7 +126,7 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
                 )
         with engine.connect() as conn, conn.begin():
             row = _made_or_found(conn, place, packet)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise _unreachable(place, error) from error
     finally:
         engine.dispose()
@@ -135,8 +137,8 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
     return Store(place, study, packet.facts.digest)
 
 
-def _unreachable(place: Place, error: DBAPIError) -> InputError:
-    said = str(error.orig).strip().splitlines()
+def _unreachable(place: Place, error: DBAPIError | sqlite3.Error) -> InputError:
+    said = str(getattr(error, "orig", error)).strip().splitlines()
     return InputError(
         f"The store {place.shown} cannot be opened: {said[0] if said else 'no answer'}.",
         "Is it there, and may you write to it?  " + ALLOWED,
@@ -157,7 +159,7 @@ def _made_or_found(conn: Connection, place: Place, packet: Packet):
         names = inspect(conn).get_table_names() if place.path is not None else []
         if names:
             raise InputError(f"{place.shown} is a database of something else.", ALLOWED)
-        _make(conn, packet)
+        _make(conn, place, packet)
         row = _study_row(conn)
     if row.schema != tables.SCHEMA:
         raise InputError(
@@ -174,7 +176,7 @@ def _made_or_found(conn: Connection, place: Place, packet: Packet):
     return row
 
 
-def _make(conn: Connection, packet: Packet) -> None:
+def _make(conn: Connection, place: Place, packet: Packet) -> None:
     metadata.create_all(conn)
     row = {
         "one": 1,
@@ -199,3 +201,5 @@ def _make(conn: Connection, packet: Packet) -> None:
     ]
     if places:
         conn.execute(insert(tables.places), places)
+    if place.path is None:
+        conn.execute(_STATISTICS)

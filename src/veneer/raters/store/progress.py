@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from statistics import median
+from typing import Literal
 
 from sqlalchemy import Connection, and_, case, func, select, union_all, update
 
@@ -12,6 +13,7 @@ from veneer.raters.store.tables import raters as people
 from veneer.raters.store.terms import RaterState, StudyState
 from veneer.records import Vote
 
+LinkState = Literal["open", "used", "expired", "revoked", "none"]
 _p, _r = places.c, people.c
 _ON_PAIRS = and_(_p.choice.is_not(None), _p.gold.is_(None))
 
@@ -100,11 +102,11 @@ def _golds(conn: Connection) -> dict[int, tuple[int, int]]:
     return {rater: (int(right), int(wrong)) for rater, right, wrong in conn.execute(counted)}
 
 
-def _links(conn: Connection, now: float) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _links(conn: Connection, now: float) -> dict[int, LinkState]:
+    found: dict[int, LinkState] = {}
     for row in conn.execute(select(links).order_by(links.c.rater, links.c.made)):
         if row.revoked:
-            here = "revoked"
+            here: LinkState = "revoked"
         elif row.used is not None:
             here = "used"
         else:
@@ -133,7 +135,7 @@ def raters(conn: Connection, now: float) -> list[RaterState]:
         n, same = agreement.get(row.id, (0, 0))
         right, wrong = golds.get(row.id, (0, 0))
         _, votes_given, equal, first = counts.get(row.id, (row.id, 0, 0, 0))
-        link = last_link.get(row.id, "none")
+        link: LinkState = last_link.get(row.id, "none")
         states.append(
             RaterState(
                 rater=row.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, or_, select, update
 
 from veneer.raters.store.assigning import handed, remember
 from veneer.raters.store.seats import Seat, count, keep_rater, seat_again, seat_of, told
@@ -11,7 +11,9 @@ from veneer.raters.store.terms import Assigned, Idle, Next, Refused, Session
 from veneer.records import Choice
 
 _p = places.c
-_pair, _me, _now = bindparam("of_pair"), bindparam("me"), bindparam("now")
+_pair: BindParameter[int] = bindparam("of_pair")
+_me: BindParameter[int] = bindparam("me")
+_now: BindParameter[float] = bindparam("now")
 _GIVEN = {
     "choice": bindparam("given"),
     "reason": bindparam("why"),
@@ -143,7 +145,7 @@ def _voted(
         "of_pair": pair,
         "me": seat.rater,
         "given": choice,
-        "why": reason,
+        "why": _writable(reason),
         "in_session": seat.id,
         "now": now,
         "number": seat.judged,
@@ -164,6 +166,11 @@ def _voted(
         seat.hand = None
     count(conn, seat, 1, gold=pair in study.gold)
     return True
+
+
+def _writable(text: str) -> str:
+    """What every database takes: Postgres refuses NUL, and neither takes half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _vote_late(conn: Connection, given: dict) -> None:
