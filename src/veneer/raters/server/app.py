@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -144,10 +147,22 @@ def serve(
             lifespan="off",
             timeout_graceful_shutdown=10,
         )
-        try:
+        with _ending_quietly():
             uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:  # uvicorn repeats the signal when all is closed
-            return
+
+
+@contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """Let SIGTERM end us as Ctrl-C does: uvicorn repeats the signal when all is answered."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -220,9 +220,10 @@ def reason_of(fields: dict[str, str]) -> str:
         Barred: "large" beyond REASON characters; the page's field does not let it grow so long.
     """
     text = fields.get("reason", "").replace("\r\n", "\n").replace("\r", "\n").strip()
+    text = "".join(letter for letter in text if letter in "\n\t" or letter >= " ")
     if len(text) > REASON:
         raise Barred("large")
-    return "".join(letter for letter in text if letter in "\n\t" or letter >= " ")
+    return text
 
 
 def _rate() -> Response:

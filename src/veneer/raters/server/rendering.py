@@ -81,13 +81,10 @@ class _Renderer(RendererHTML):
         return '<span class="link">'
 
     def link_close(self, tokens: Sequence[Token], at: int, *_: Any) -> str:
-        opened = next(n for n in range(at, -1, -1) if tokens[n].type == "link_open")
-        token = tokens[opened]
-        shown = "".join(inner.content for inner in tokens[opened:at])
-        address = str(token.attrs.get("href", ""))
-        title = str(token.attrs.get("title", ""))
-        if shown == address and not title:
+        token = next(tokens[n] for n in range(at, -1, -1) if tokens[n].type == "link_open")
+        if token.markup == "autolink":  # its text is its address
             return "</span>"
+        address, title = str(token.attrs.get("href", "")), str(token.attrs.get("title", ""))
         return "</span> " + _address(address, title)
 
     def image(
