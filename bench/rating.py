@@ -35,14 +35,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "raters"))
+import conftest
 import load_server
 from load_client import Rater, Tally, rate
-from load_server import Process, Server, faults, invitations, postgres
+from load_server import Process, Server, faults, free_port, invitations
 from packets import small_packet
 
 PLACES = ("sqlite", "postgres")
@@ -94,7 +95,7 @@ def scenario(given: argparse.Namespace, name: str) -> dict:
         )
         store = f"sqlite:///{folder / 'votes.db'}"
         if "postgres" in name:
-            store = stack.enter_context(postgres()).url
+            store = stack.enter_context(_postgres(folder)).database()
         people = invitations(packet, store, given.raters)
         before = {"load": os.getloadavg()[0], "sync_ms": 1000 * _sync(folder)}
         server = Server(_launcher(folder / "packet", store, closed, name, given.profile))
@@ -146,6 +147,30 @@ async def kill_at(server: Server, tally: Tally, rows: int, kills: int, seed: int
         await asyncio.sleep(draw.uniform(0, 0.01))
         server.kill()
         await asyncio.to_thread(server.start)
+
+
+class Postgres(conftest.Postgres):
+    """The tests' Postgres, with commits that wait for the disk."""
+
+    def start(self) -> None:
+        """Start it as it comes, listening on this machine alone."""
+        self.port = free_port()
+        flags = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder}"
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", flags, "start")
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path) -> Iterator[Postgres]:
+    programs = conftest.programs()
+    assert programs is not None, "Postgres is not installed"
+    folder.chmod(0o755)
+    (folder / "postgres").mkdir()
+    database = Postgres(programs, folder / "postgres")
+    database.start()
+    try:
+        yield database
+    finally:
+        database.stop()
 
 
 def _launcher(

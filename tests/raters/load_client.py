@@ -277,9 +277,7 @@ async def rate(
     return start
 
 
-async def _at_work(
-    person: Rater, start: float, pause: float | None, draw: random.Random
-) -> None:
+async def _at_work(person: Rater, start: float, pause: float | None, draw: random.Random) -> None:
     """One rater; a vote is due every `pause` seconds, between half and one and a half of it."""
     due = start + (draw.uniform(0, pause) if pause else 0)
     while True:

@@ -12,15 +12,13 @@ import contextlib
 import cProfile
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +32,6 @@ from veneer.raters.server.limits import VOTES, Rate
 from veneer.raters.store import desk, open_store
 from veneer.raters.store.people import invite
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
-NOBODY = 65534
 _STARTED = 20.0  # seconds until a server must answer
 
 
@@ -54,6 +50,10 @@ def serve_packet(
         limit()
     if batch:
         desk.MOST = batch
+    if "SWITCH" in os.environ:
+        import sys
+
+        sys.setswitchinterval(float(os.environ["SWITCH"]))
     of = read_packet(packet)
     store = open_store(store_url, of, lease_seconds=lease_seconds)
     try:
@@ -171,80 +171,6 @@ def _runs(process: Process) -> bool:
     if isinstance(process, subprocess.Popen):
         return process.poll() is None
     return bool(process.is_alive())  # type: ignore[attr-defined]
-
-
-class Postgres:
-    """A database server of its own in a folder, which ends with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """For --store."""
-        return f"postgresql://veneer@127.0.0.1:{self.port}/veneer"
-
-    def make(self) -> None:
-        """Make the cluster's files and the database."""
-        if os.geteuid() == 0:
-            os.chown(self.folder, NOBODY, NOBODY)
-        _as_nobody(
-            [BINARIES / "initdb", "-D", self.folder / "data", "-U", "veneer", "-A", "trust"]
-            + ["--no-sync", "-E", "UTF8", "--locale=C"]
-        )
-        self.start()
-        _as_nobody([BINARIES / "createdb", *self._to(), "-U", "veneer", "veneer"])
-
-    def start(self) -> None:
-        """Start the database and wait until it takes connections."""
-        log = (self.folder / "log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [*_NOT_ROOT(), str(BINARIES / "postgres"), "-D", str(self.folder / "data")]
-                + ["-p", str(self.port), "-h", "127.0.0.1", "-k", ""],
-                stdout=log,
-                stderr=log,
-            )
-        end = time.monotonic() + _STARTED
-        while subprocess.run([BINARIES / "pg_isready", "-q", *self._to()]).returncode:
-            assert self._process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < end, "Postgres does not answer"
-            time.sleep(0.02)
-
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """Stop it; SIGQUIT is "immediate": connections break, recovery at the next start."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(how)
-            process.wait(20)
-
-    def _to(self) -> list[str]:
-        return ["-h", "127.0.0.1", "-p", str(self.port)]
-
-
-def _NOT_ROOT() -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-
-
-def _as_nobody(command: Sequence[object]) -> None:
-    done = subprocess.run([*_NOT_ROOT(), *map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Postgres 15 as a user who is not root; commits wait for the disk, as it comes."""
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        Path(folder).chmod(0o755)
-        database = Postgres(Path(folder))
-        try:
-            database.make()
-            yield database
-        finally:
-            database.stop()
 
 
 def invitations(packet: Packet, store_url: str, count: int) -> list[tuple[str, str]]:
