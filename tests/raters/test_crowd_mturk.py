@@ -1,0 +1,228 @@
+"""Mechanical Turk from launch to payment, on a stand-in for it and the real pages."""
+
+import itertools
+import json
+import statistics
+import threading
+import time
+from collections import Counter, defaultdict
+from decimal import Decimal
+
+import pytest
+from crowd_workers import Browser, Turker, forms, served
+from mturk_server import NO_ASSIGNMENT, FakeTurk, Worker
+from packets import STUDENT, TEACHER, small_packet
+
+from veneer.errors import InputError
+from veneer.raters.crowds import aws, mturk, prolific
+from veneer.raters.server import links
+from veneer.raters.store import open_store, people, progress, voting
+
+from veneer.raters.store.terms import Assigned
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch, tmp_path):
+    """Made-up keys, and no configuration but the test's own."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_MTURK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+
+
+@pytest.fixture
+def turk():
+    fake = FakeTurk()
+    yield fake
+    fake.close()
+
+
+class Study:
+    """A store, its server, and the commands an owner would type."""
+
+    def __init__(self, turk, folder, **packet):
+        self.turk = turk
+        self.packet = small_packet(folder / "packet", **packet)
+        self.store = open_store(f"sqlite:///{folder}/votes.db", self.packet)
+        self.url = ""
+
+    def launch(self, pairs=3, budget_usd="20", **more):
+        given = {"public_url": self.url or "http://127.0.0.1:1", "endpoint_url": self.turk.url}
+        given |= {"seconds_per_pair": 30, "clock": self.turk.now} | more
+        return mturk.launch(
+            self.store, self.packet, pairs_per_assignment=pairs, budget_usd=budget_usd, **given
+        )
+
+    def do(self, command, **more):
+        given = {"endpoint_url": self.turk.url, "clock": self.turk.now} | more
+        return command(self.store, self.packet, **given)
+
+    def status(self, budget_usd="20"):
+        return self.do(mturk.status, budget_usd=budget_usd)
+
+    def state(self):
+        return self.store.seen(progress.state, time.time())
+
+    def votes(self):
+        return self.store.seen(progress.votes)
+
+
+@pytest.fixture
+def study(turk, tmp_path):
+    made = Study(turk, tmp_path)
+    with served(made.store, made.packet, turk=turk) as made.url:
+        yield made
+    made.store.close()
+
+
+def test_a_study_goes_from_launch_to_payment(study, turk):
+    said = study.launch()
+    # 6 pairs x 3 raters = 18 votes; 6 assignments of 3 and one in reserve; 3 x 30 s at $15 an
+    # hour is 37.5 cents; 20 % of 38 cents is 7.6.
+    wanted = {"hits": 1, "assignments": 7, "reserve": 1, "missing": 18, "left_cents": 2000 - 322}
+    wanted |= {"reward_cents": 38, "fee_cents": 8, "cost_cents": 322, "committed_cents": 322}
+    assert {name: said[name] for name in wanted} == wanted
+    assert "$0.38 (30.0 s a comparison, as assumed, not measured; $15.00 an hour)" in said["text"]
+    (hit,) = turk.hits.values()
+    assert hit.request["MaxAssignments"] == 7
+    assert hit.request["Reward"] == "0.38"
+    assert turk.liable() == Decimal("3.22")
+
+    strangers = [
+        Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
+    ]  # fmt: skip
+    assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
+    crowd = [
+        Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
+    ]
+    assert [turker.work() for turker in crowd] == [True] * 3
+    assert [len(set(turker.browser.seen)) for turker in crowd] == [3] * 3
+    assert not crowd[0].work()  # one assignment of a HIT is all that a worker gets
+
+    seen = study.status()
+    assert (seen["submitted"], seen["available"], seen["approved"]) == (3, 4, 0)
+    assert study.do(mturk.approve) | {"text": ""} == {
+        "approved": 3, "rejected": 0, "failing": [], "text": ""
+    }  # fmt: skip
+    assert study.do(mturk.approve)["approved"] == 0
+    assert turk.charged == Decimal("1.38")
+
+    # A top-up sees 9 votes missing and 4 assignments of 3 coming: nothing more is asked for.
+    again = study.launch()
+    assert (again["missing"], again["coming"], again["assignments"]) == (9, 12, 0)
+    for n in range(3, 6):
+        assert Turker(turk, Worker(f"A{n}WORKER")).work()
+    assert study.state().done == 6
+
+    # Complete: the next command takes the HIT off the market, and the free place's money is back.
+    done = study.do(mturk.approve)
+    assert done["approved"] == 3
+    assert "1 open HITs were taken off the market" in done["text"]
+    assert turk.seen_by(Worker("LATE")) == []
+    last = study.status()
+    assert (last["spent_cents"], last["committed_cents"]) == (6 * 46, 6 * 46)
+    assert turk.liable() == turk.charged == Decimal("2.76")
+    with pytest.raises(InputError, match="every pair has all its ratings"):
+        study.launch()
+    raters = defaultdict(set)
+    for vote in study.votes():
+        assert vote.origin == "mturk"
+        raters[vote.item].add(vote.rater)
+    assert [len(who) for who in raters.values()] == [3] * 6
+
+
+def test_the_reward_follows_the_measured_median(turk, tmp_path):
+    study = Study(turk, tmp_path, pairs=8, ratings=3)
+    with pytest.raises(InputError, match="not known yet: the study has 0 votes"):
+        study.launch(seconds_per_pair=None)
+    now, times = time.time() - 9000, [20.0, 37.5, 44.0, 44.0, 52.0, 300.0, 38.25, 44.5, 44.0]
+    taken = itertools.cycle(times)
+    spent = []
+    for rater in range(3):
+        cookie, at = f"cookie {rater}", now
+        begin(study, f"rater {rater}", cookie, at)
+        for _ in range(7):
+            assert hand(study, cookie, at)
+            spent.append(next(taken))
+            at += spent[-1]
+            vote(study, cookie, at)
+    assert statistics.median(spent) == 44
+    # 3 x 44 x 1500 / 3600 is 55 cents to the cent: no float makes 56 of it.
+    said = study.launch(assignments=1, seconds_per_pair=None)
+    assert (said["reward_cents"], said["seconds_per_pair"]) == (55, pytest.approx(44))
+    assert "median of 21 votes" in said["text"]
+    assert "the 30 s given are not needed" in study.launch(assignments=1)["text"]
+    study.store.close()
+
+
+def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_path):
+    study = Study(turk, tmp_path, pairs=20, ratings=3)
+    with pytest.raises(InputError, match="No budget was given"):
+        study.launch(budget_usd=None)
+    with pytest.raises(InputError, match=r"20 assignments cost \$9.20.*enough for 19 of") as caught:
+        study.launch(budget_usd="9.19", reserve=0)
+    assert "--assignments 19" in caught.value.hint
+    assert "--budget of 9.20" in caught.value.hint
+    assert not turk.hits
+
+    assert study.launch(budget_usd="9.20", reserve=0)["hits"] == 3
+    assert sorted(hit.request["MaxAssignments"] for hit in turk.hits.values()) == [2, 9, 9]
+    assert turk.liable() == Decimal("9.20")
+    with pytest.raises(InputError, match=r"\$0.00 of the budget of \$9.20 is left: enough for 0"):
+        study.launch(budget_usd="9.20", assignments=1)
+    with pytest.raises(InputError, match="HITs made so far take"):
+        study.launch(budget_usd="5")
+
+    # Two assignments are at work when the HITs expire: their money stays until they are over.
+    first, second = (Turker(turk, Worker(f"W{n}")) for n in range(2))
+    assert first.take()
+    assert second.take()
+    assert study.do(mturk.expire)["pending"] == 2
+    assert study.status("9.20")["left_cents"] < 920 - 2 * 46
+    assert Decimal(study.status("9.20")["committed_cents"]) / 100 >= turk.liable()
+    turk.ahead += 3600
+    over = study.status("9.20")
+    assert (over["committed_cents"], over["left_cents"]) == (0, 920)
+    assert turk.liable() == 0
+    assert study.launch(budget_usd="0.46", assignments=1)["left_cents"] == 0
+    study.store.close()
+
+
+def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
+    study = Study(turk, tmp_path, pairs=60, ratings=3)
+    refused = []
+
+    def launch():
+        try:
+            study.launch(budget_usd="10", assignments=18)
+        except InputError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=launch) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused  # 54 assignments of $0.46 cost $24.84
+    assert turk.liable() <= 10
+    assert study.status("10")["committed_cents"] == turk.liable() * 100
+    study.store.close()
+
+
+def begin(study, label, cookie, at):
+    link = links.hash_of(label)
+    study.store.now(people.invite, label, link, at + 1e6, at)
+    study.store.now(people.begin, link, links.hash_of(cookie), at)
+
+
+def hand(study, cookie, at):
+    """The pair that this cookie's rater has in hand; None without one."""
+    _, now = study.store.now(voting.seen_now, links.hash_of(cookie), at)
+    return now.item if isinstance(now, Assigned) else None
+
+
+def vote(study, cookie, at):
+    item = hand(study, cookie, at)
+    study.store.now(voting.vote_and_next, links.hash_of(cookie), item, 1, "", at)
