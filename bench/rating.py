@@ -43,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "raters"))
 import conftest
 import load_server
 from load_client import Rater, Tally, rate
-from load_server import Process, Server, faults, free_port, invitations
+from load_server import Process, Server, faults, free_port, invitations, kill_at
 from packets import small_packet
 
 PLACES = ("sqlite", "postgres")
@@ -130,23 +130,13 @@ async def _run(
     raters: list[Rater], server: Server, given: argparse.Namespace, closed: bool, kills: int
 ) -> tuple[float, float]:
     """All votes; when voting began and ended."""
-    rows = given.pairs * RATINGS
-    killer = asyncio.create_task(kill_at(server, raters[0].tally, rows, kills, given.seed))
+    rows, tally = given.pairs * RATINGS, raters[0].tally
+    after = random.Random(given.seed).sample(range(rows // 50, rows * 19 // 20), kills)
+    killer = asyncio.create_task(kill_at(server, tally, after, given.seed))
     began = await rate(raters, per_second=None if closed else given.rate, seed=given.seed)
-    ended = raters[0].tally.voted[-1].acknowledged
+    ended = tally.voted[-1].acknowledged
     await killer
     return began, ended
-
-
-async def kill_at(server: Server, tally: Tally, rows: int, kills: int, seed: int) -> None:
-    """SIGKILL the server after so many votes, drawn at random, and start it again."""
-    draw = random.Random(seed)
-    for after in sorted(draw.sample(range(rows // 50, rows * 19 // 20), kills)):
-        while len(tally.voted) < after:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(draw.uniform(0, 0.01))
-        server.kill()
-        await asyncio.to_thread(server.start)
 
 
 class Postgres(conftest.Postgres):
@@ -201,7 +191,7 @@ def _has_command() -> bool:
 def _outputs(n: int) -> tuple[str, str]:
     """Answers of ordinary length, with the Markdown that models write."""
     draw = random.Random(n)
-    words = "the answer to this is that one takes some of it first and then looks again".split()
+    words = ("the", "answer", "to", "this", "is", "that", "one", "takes", "some", "first", "again")
 
     def text() -> str:
         said = [" ".join(draw.choices(words, k=30)).capitalize() + "." for _ in range(3)]

@@ -8,17 +8,19 @@ serves a packet as `veneer rate serve` does, with what a benchmark may change.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import cProfile
 import multiprocessing
 import os
+import random
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +31,7 @@ from veneer.raters.packet import Packet, read_packet
 from veneer.raters.server.app import create_app, serve
 from veneer.raters.server.links import hash_of, new_link
 from veneer.raters.server.limits import VOTES, Rate
-from veneer.raters.store import desk, open_store
+from veneer.raters.store import databases, desk, open_store
 from veneer.raters.store.people import invite
 
 _STARTED = 20.0  # seconds until a server must answer
@@ -43,17 +45,15 @@ def serve_packet(
     lease_seconds: float = 1800.0,
     batch: int | None = None,
     votes: Rate = VOTES,
-    limit: Callable[[], None] | None = None,
+    busy: float = databases.BUSY_SECONDS,
 ) -> None:
-    """What runs in a server's process. `batch`: jobs in one transaction; `limit` is called first."""
-    if limit:
-        limit()
+    """What runs in a server's process.
+
+    `batch`: jobs in one transaction at most; `busy`: seconds to wait for another writer.
+    """
+    databases.BUSY_SECONDS = busy
     if batch:
         desk.MOST = batch
-    if "SWITCH" in os.environ:
-        import sys
-
-        sys.setswitchinterval(float(os.environ["SWITCH"]))
     of = read_packet(packet)
     store = open_store(store_url, of, lease_seconds=lease_seconds)
     try:
@@ -99,7 +99,8 @@ class Server:
     @property
     def pid(self) -> int:
         """The process' number."""
-        assert self._process is not None and self._process.pid is not None
+        assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def kill(self) -> None:
@@ -127,6 +128,17 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+async def kill_at(server: Server, tally: Tally, after: Sequence[int], seed: int = 0) -> None:
+    """SIGKILL the server after so many acknowledged votes, each time, and start it again."""
+    draw = random.Random(seed)
+    for count in sorted(after):
+        while len(tally.voted) < count:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(draw.uniform(0, 0.01))
+        server.kill()
+        await asyncio.to_thread(server.start)
 
 
 def forked(packet: Path, store_url: str, **settings: Any) -> Callable[[int], Process]:
