@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 
 import httpx
 import uvicorn
-
 from mturk_server import Assignment, FakeTurk, Hit, Worker
+
 from veneer.raters.server.app import create_app
 from veneer.raters.server.limits import Rate
 from veneer.raters.server.site import MTURK
@@ -82,7 +82,10 @@ class Browser:
         return self.http.post(page.url, data=forms(page)[""].fields)
 
     def rate(
-        self, page: httpx.Response, most: int | None = None, choose: Callable[[str], str] = lambda item: "1"
+        self,
+        page: httpx.Response,
+        most: int | None = None,
+        choose: Callable[[str], str] = lambda item: "1",
     ) -> httpx.Response:
         """Vote until no pair is shown, or `most` times; the page after that."""
         for _ in range(most) if most is not None else itertools.count():

@@ -94,7 +94,8 @@ class FakeTurk:
     """The service, its workers' site, and the faults that a test asks for.
 
     `faults` holds (operation, fault) in the order in which they strike: "throttle", "fail" (500,
-    nothing done), "drop" (done, but the answer is lost), "funds", "denied", "keys".
+    nothing done), "drop" (done, but the answer is lost), "funds", "denied", "keys"; and, until
+    `hung` is set by whoever asked for it: "hang" (nothing done), "hang after" (done).
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class FakeTurk:
         self.charged = Decimal(0)
         self.ahead = 0.0  # seconds by which this service's clock runs ahead
         self.lock = threading.RLock()
+        self.hanging, self.hung = threading.Event(), threading.Event()
         self._numbers = itertools.count(1)
         handler = type("Handler", (_Handler,), {"turk": self})
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -132,6 +134,8 @@ class FakeTurk:
             if fault is not None:
                 self.faults.remove(fault)
             match fault:
+                case (_, "hang"):
+                    self._hang()
                 case (_, "throttle"):
                     raise Refusal("", "Rate exceeded", "ThrottlingException")
                 case (_, "fail"):
@@ -153,9 +157,17 @@ class FakeTurk:
             said = getattr(self, f"_{name}")(**given)
             report = ParamValidator().validate(said, model.output_shape)
             assert not report.has_errors(), report.generate_report()
-            if fault is not None and fault[1] == "drop":
-                raise ConnectionAbortedError
+            match fault:
+                case (_, "drop"):
+                    raise ConnectionAbortedError
+                case (_, "hang after"):
+                    self._hang()
             return said
+
+    def _hang(self) -> None:
+        self.hanging.set()
+        assert self.hung.wait(20)
+        raise ConnectionAbortedError
 
     def _tick(self) -> None:
         now = self.now()
@@ -373,6 +385,7 @@ def _check_hit(given: dict) -> None:
 class _Handler(BaseHTTPRequestHandler):
     turk: FakeTurk
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

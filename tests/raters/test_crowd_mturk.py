@@ -1,35 +1,25 @@
 """Mechanical Turk from launch to payment, on a stand-in for it and the real pages."""
 
 import itertools
-import json
 import statistics
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from decimal import Decimal
 
 import pytest
-from crowd_workers import Browser, Turker, forms, served
-from mturk_server import NO_ASSIGNMENT, FakeTurk, Worker
-from packets import STUDENT, TEACHER, small_packet
+from crowd_study import Study, made_up_keys
+from crowd_workers import Turker, served
+from mturk_server import FakeTurk, Worker
 
 from veneer.errors import InputError
-from veneer.raters.crowds import aws, mturk, prolific
-from veneer.raters.server import links
-from veneer.raters.store import open_store, people, progress, voting
-
-from veneer.raters.store.terms import Assigned
+from veneer.raters.crowds import mturk
+from veneer.raters.store import progress
 
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch, tmp_path):
-    """Made-up keys, and no configuration but the test's own."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_MTURK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    made_up_keys(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -37,36 +27,6 @@ def turk():
     fake = FakeTurk()
     yield fake
     fake.close()
-
-
-class Study:
-    """A store, its server, and the commands an owner would type."""
-
-    def __init__(self, turk, folder, **packet):
-        self.turk = turk
-        self.packet = small_packet(folder / "packet", **packet)
-        self.store = open_store(f"sqlite:///{folder}/votes.db", self.packet)
-        self.url = ""
-
-    def launch(self, pairs=3, budget_usd="20", **more):
-        given = {"public_url": self.url or "http://127.0.0.1:1", "endpoint_url": self.turk.url}
-        given |= {"seconds_per_pair": 30, "clock": self.turk.now} | more
-        return mturk.launch(
-            self.store, self.packet, pairs_per_assignment=pairs, budget_usd=budget_usd, **given
-        )
-
-    def do(self, command, **more):
-        given = {"endpoint_url": self.turk.url, "clock": self.turk.now} | more
-        return command(self.store, self.packet, **given)
-
-    def status(self, budget_usd="20"):
-        return self.do(mturk.status, budget_usd=budget_usd)
-
-    def state(self):
-        return self.store.seen(progress.state, time.time())
-
-    def votes(self):
-        return self.store.seen(progress.votes)
 
 
 @pytest.fixture
@@ -94,7 +54,9 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
         Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
     ]  # fmt: skip
     assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
-    crowd = [Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])]
+    crowd = [
+        Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
+    ]
     assert [turker.work() for turker in crowd] == [True] * 3
     assert [len(set(turker.browser.seen)) for turker in crowd] == [3] * 3
     assert not crowd[0].work()  # one assignment of a HIT is all that a worker gets
@@ -125,7 +87,7 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
     with pytest.raises(InputError, match="every pair has all its ratings"):
         study.launch()
     raters = defaultdict(set)
-    for vote in study.votes():
+    for vote in study.store.seen(progress.votes):
         assert vote.origin == "mturk"
         raters[vote.item].add(vote.rater)
     assert [len(who) for who in raters.values()] == [3] * 6
@@ -140,12 +102,12 @@ def test_the_reward_follows_the_measured_median(turk, tmp_path):
     spent = []
     for rater in range(3):
         cookie, at = f"cookie {rater}", now
-        begin(study, f"rater {rater}", cookie, at)
+        study.begin(f"rater {rater}", cookie, at)
         for _ in range(7):
-            assert hand(study, cookie, at)
+            assert study.hand(cookie, at)
             spent.append(next(taken))
             at += spent[-1]
-            vote(study, cookie, at)
+            study.vote(cookie, at)
     assert statistics.median(spent) == 44
     # 3 x 44 x 1500 / 3600 is 55 cents to the cent: no float makes 56 of it.
     said = study.launch(assignments=1, seconds_per_pair=None)
@@ -207,20 +169,3 @@ def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
     assert turk.liable() <= 10
     assert study.status("10")["committed_cents"] == turk.liable() * 100
     study.store.close()
-
-
-def begin(study, label, cookie, at):
-    link = links.hash_of(label)
-    study.store.now(people.invite, label, link, at + 1e6, at)
-    study.store.now(people.begin, link, links.hash_of(cookie), at)
-
-
-def hand(study, cookie, at):
-    """The pair that this cookie's rater has in hand; None without one."""
-    _, now = study.store.now(voting.seen_now, links.hash_of(cookie), at)
-    return now.item if isinstance(now, Assigned) else None
-
-
-def vote(study, cookie, at):
-    item = hand(study, cookie, at)
-    study.store.now(voting.vote_and_next, links.hash_of(cookie), item, 1, "", at)

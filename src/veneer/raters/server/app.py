@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from veneer.raters.store import Store
 
 ROUTES = {
-    "assets": "asset_routes",
     "rater_pages": "rater_routes",
+    "assets": "asset_routes",
     "owner_pages": "owner_routes",
     "crowd_pages": "crowd_routes",
 }
@@ -76,7 +76,7 @@ def create_app(
         failures=Buckets(failed_links),
         wage=wage,
     )
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.site = site
     for module, routes in ROUTES.items():
         name = f"veneer.raters.server.{module}"
@@ -169,6 +169,8 @@ def _ending_quietly() -> Iterator[None]:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 65536:
+        raise InputError(f"{port} is no port.", "Give --port a number from 0 to 65535.")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

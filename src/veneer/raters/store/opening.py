@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -131,7 +132,7 @@ def open_store(
         with engine.connect() as conn, conn.begin():
             row = _made_or_found(conn, place, packet, make)
             pairs = conn.execute(select(tables.pairs).order_by(tables.pairs.c.position)).all()
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise _unreachable(place, error) from error
     finally:
         engine.dispose()
@@ -149,8 +150,8 @@ def _no_study(place: Place) -> InputError:
     )
 
 
-def _unreachable(place: Place, error: DBAPIError) -> InputError:
-    said = str(error.orig).strip().splitlines()
+def _unreachable(place: Place, error: DBAPIError | sqlite3.Error) -> InputError:
+    said = str(getattr(error, "orig", error)).strip().splitlines()
     return InputError(
         f"The store {place.shown} cannot be opened: {said[0] if said else 'no answer'}.",
         "Is it there, and may you write to it?  " + ALLOWED,
