@@ -10,8 +10,8 @@ from typing import Any
 from veneer.errors import InputError
 from veneer.raters.packet import Packet, read_packet
 from veneer.rating.opening import opened
-from veneer.records import Comparison, Subject, Vote, read_rows
-from veneer.running import RATINGS, conclude_again, study_in
+from veneer.records import Comparison, ScoreSheet, Subject, Vote, read_rows
+from veneer.running import RATINGS, conclude_again, rated_in, study_in
 from veneer.steps import RunFolder, in_order
 from veneer.study import graph
 
@@ -69,6 +69,7 @@ def results_of_study(
             _check_of_run(known, run)
             verdicts = verdicts or _judged_in(run, known)
             out = out or run / RATINGS / packet.resolve().name
+            _check_rated_once(known, run, out)
         found = rated(
             known, given, judge=verdicts, without_failing=without_failing, partial=partial
         )
@@ -103,6 +104,21 @@ def _check_of_run(packet: Packet, run: Path) -> None:
             f"{run} measured no {strange[0]} as the packet has it: the packet is of another run.",
             "Give the run that the packet was made from, or leave --run out.",
         )
+
+
+def _check_rated_once(packet: Packet, run: Path, out: Path) -> None:
+    """Refuse a second rating of a model: a run has one number for what raters think of it."""
+    for folder in rated_in(run):
+        if folder.resolve() == out.resolve():
+            continue
+        rated_there = {sheet.subject for sheet in read_rows(folder / "sheets.jsonl", ScoreSheet)}
+        twice = [name for name, who in packet.facts.subjects.items() if who in rated_there]
+        if twice:
+            raise InputError(
+                f"{run} has what raters think of {twice[0]} already, in {folder}.",
+                f"Delete {folder} to put this packet's results in its place, or give --out and "
+                "leave --run out.",
+            )
 
 
 def _judged_in(run: Path, packet: Packet) -> list[Comparison]:
