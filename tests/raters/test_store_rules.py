@@ -165,6 +165,32 @@ def test_a_lease_ends_and_its_holder_may_still_vote_while_a_place_is_free(new):
     assert [(v.rater, v.seconds) for v in votes] == [("r1", 150.0), ("r3", 899.0)]
 
 
+def test_a_lease_that_nobody_took_over_is_begun_anew(new):
+    store = new(pairs=2, ratings=2)
+    for name in ("Ann", "Bob"):
+        enters(store, name)
+    first = see(store, "Ann", 1.0)
+    assert see(store, "Ann", 150.0) == Assigned(first.item, 250.0)
+    assert see(store, "Bob", 300.0).item == first.item  # the place that nobody had
+    assert see(store, "Ann", 301.0) == Assigned(first.item, 401.0)
+    second = vote(store, "Ann", first.item, now=301.0)
+    assert vote(store, "Bob", first.item, now=301.0).item == second.item != first.item
+    assert [v.seconds for v in store.seen(progress.votes)] == [0.0, 1.0]
+
+
+def test_a_renewed_rater_gets_back_what_was_taken_from_them(new):
+    store = new(pairs=2, ratings=2)
+    for name in ("Ann", "Bob"):
+        enters(store, name)
+    first = see(store, "Ann")
+    store.now(people.revoke, 1, False, 1.0)
+    assert see(store, "Bob").item == first.item
+    store.now(people.renew, 1, "new link", 10.0, 1.0)
+    store.now(people.begin, "new link", "new", 1.0)
+    assert refused(store, voting.vote_and_next, "new", first.item, 1, "", 1.0) == "unassigned"
+    assert see(store, "new").item == first.item
+
+
 def test_time_spent_goes_on_after_undo(new):
     store = new()
     session = enters(store, "Ann")
