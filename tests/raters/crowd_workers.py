@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 
 import httpx
 import uvicorn
-from mturk_server import Assignment, FakeTurk, Hit, Worker
+from mturk_rules import Worker
+from mturk_server import Assignment, FakeTurk, Hit
 
 from veneer.raters.server.app import create_app
 from veneer.raters.server.limits import Rate

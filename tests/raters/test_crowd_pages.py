@@ -11,7 +11,8 @@ import httpx
 import pytest
 from crowd_study import Study, made_up_keys
 from crowd_workers import Browser, Turker, forms, served
-from mturk_server import NO_ASSIGNMENT, FakeTurk, Worker
+from mturk_rules import Worker
+from mturk_server import NO_ASSIGNMENT, FakeTurk
 from packets import STUDENT, TEACHER
 
 from veneer.errors import InputError

@@ -58,6 +58,16 @@ def usd(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}${abs(amount) // 100:,}.{abs(amount) % 100:02d}"
 
 
+def some(count: int, noun: str, verb: tuple[str, str] = ("", "")) -> str:
+    """A count as people read it: "1 HIT", "2 HITs"; with a verb "1 HIT was", "2 HITs were"."""
+    one = count == 1
+    doing = verb[0] if one else verb[1]
+    return f"{count:,} {noun}{'' if one else 's'}{' ' if doing else ''}{doing}"
+
+
+WAS = ("was", "were")
+
+
 def reward(pairs: int, seconds_per_pair: float, hourly_cents: int = HOURLY_CENTS) -> int:
     """Cents for an assignment of `pairs` pairs, rounded up to a cent.
 
