@@ -307,6 +307,9 @@ def test_prolific_gets_its_url_code_and_cost(study):
         f"https://app.prolific.com/submissions/complete?cc={said['code']}"
     )
     assert study.prolific()["url"] == said["url"]  # the same entrance again
+    assert "Open HITs" not in said["text"]
+    study.launch(assignments=1)
+    assert "Open HITs on Mechanical Turk may bring some" in study.prolific()["text"]
     assert said["url"] in said["text"]
     assert said["url"].endswith(
         "?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
