@@ -130,8 +130,9 @@ def handed(conn: Connection, seat: Seat, now: float) -> Next:
     if found is not None and found.rank == 0:
         seat.hand, seat.until = found.pair, found.expires
         return Assigned(study.items[found.pair], found.expires, found.before, found.reason)
+    through = seat.judged - seat.checked >= study.pairs
     check = study.schedule(seat.rater).due(seat.judged) if study.gold else None
-    if check is not None:
+    if check is not None and (found is not None or through):  # nobody comes for checks alone
         _lend_check(conn, seat, check, now, ends)
         seat.hand, seat.until = check, ends
         return Assigned(study.items[check], ends)
@@ -141,7 +142,7 @@ def handed(conn: Connection, seat: Seat, now: float) -> Next:
         seat.reached = max(seat.reached, found.pair)
         return Assigned(study.items[found.pair], ends, before, reason)
     seat.hand = None
-    if seat.judged - seat.checked >= study.pairs:
+    if through:
         return Idle("finished")
     left = conn.execute(_LEFT, {"me": seat.rater, "now": now}).first()
     return Idle("later" if left else "finished")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
+import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from veneer.raters.store.databases import LOCK, Place, away, inode, moved, scrub
 from veneer.raters.store.people import SCRUB
@@ -78,7 +81,9 @@ class Desk:
             jobs = [waiting for waiting in batch if waiting is not None]
             if jobs:
                 self._serve(jobs)
+        for wait in (0.0, 0.2, 1.0):
             if self._unscrubbed:
+                time.sleep(wait)
                 self._scrub()
         self._drop()
         self._engine.dispose()
@@ -92,6 +97,10 @@ class Desk:
         elif failed is not None:
             for waiting in jobs:
                 waiting.error = failed
+                if isinstance(failed, StoreAway):
+                    waiting.error = StoreAway(failed.message, failed.hint)
+        if self._unscrubbed:
+            self._scrub()
         _answer(jobs)
 
     def _together(self, jobs: list[Waiting]) -> BaseException | None:
@@ -107,8 +116,9 @@ class Desk:
                     waiting.error = refused
             conn.commit()
         except BaseException as error:
-            self._drop()
-            return away(error, self._place) or error
+            gone = away(error, self._place)
+            self._roll_back(keep=gone is None)
+            return gone or error
         self._unscrubbed = conn.info.pop(SCRUB, False) or self._unscrubbed
         return None
 
@@ -136,6 +146,15 @@ class Desk:
             conn.execute(LOCK)
         return conn
 
+    def _roll_back(self, *, keep: bool) -> None:
+        if keep and self._conn is not None:
+            try:
+                self._conn.rollback()
+            except SQLAlchemyError:
+                self._drop()
+        else:
+            self._drop()
+
     def _drop(self) -> None:
         """Close the connection; what was not committed is gone."""
         conn, self._conn = self._conn, None
@@ -144,13 +163,12 @@ class Desk:
             conn.close()
 
     def _scrub(self) -> None:
+        """Drive what was forgotten out of the files; tried again with each batch until it is."""
         try:
             conn = self._conn = self._conn or self._engine.connect()
             self._unscrubbed = not scrub(conn, self._place)
-        except Exception as error:
+        except (SQLAlchemyError, sqlite3.Error):
             self._drop()
-            if away(error, self._place) is None:
-                raise
 
 
 def _answer(jobs: list[Waiting]) -> None:
@@ -161,13 +179,13 @@ def _answer(jobs: list[Waiting]) -> None:
         else:
             loops[waiting.loop].append(waiting)
     for loop, theirs in loops.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop ended: nobody waits any more
             loop.call_soon_threadsafe(_settle, theirs)
 
 
 def _settle(jobs: list[Waiting]) -> None:
     for waiting in jobs:
-        if waiting.answer.cancelled():
+        if waiting.answer.done():  # the caller went away
             continue
         if waiting.error is not None:
             waiting.answer.set_exception(waiting.error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -125,7 +126,7 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
                 )
         with engine.connect() as conn, conn.begin():
             row = _made_or_found(conn, place, packet)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise _unreachable(place, error) from error
     finally:
         engine.dispose()
@@ -136,8 +137,8 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
     return Store(place, study, packet.facts.digest)
 
 
-def _unreachable(place: Place, error: DBAPIError) -> InputError:
-    said = str(error.orig).strip().splitlines()
+def _unreachable(place: Place, error: DBAPIError | sqlite3.Error) -> InputError:
+    said = str(getattr(error, "orig", error)).strip().splitlines()
     return InputError(
         f"The store {place.shown} cannot be opened: {said[0] if said else 'no answer'}.",
         "Is it there, and may you write to it?  " + ALLOWED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
 
 from veneer.errors import InputError, nearest
 from veneer.raters.store.seats import seat_of, told
@@ -114,9 +114,8 @@ def revoke(conn: Connection, rater: int, discard_votes: bool, now: float) -> int
 def _give_up(conn: Connection, rater: int, discard_votes: bool) -> int:
     p, discarded = places.c, 0
     which = [p.rater == rater]
+    conn.execute(delete(past).where(past.c.rater == rater, past.c.choice.is_(None)))
     if discard_votes:
-        again = and_(past.c.rater == rater, past.c.choice.is_(None))
-        conn.execute(delete(past).where(again))
         kept = ("pair", "gold", "shown", "choice", "reason", "voted")
         votes = select(literal(rater), *(p[n] for n in kept)).where(*which, p.choice.is_not(None))
         conn.execute(insert(past).from_select(("rater", *kept), votes))

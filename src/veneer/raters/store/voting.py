@@ -145,7 +145,7 @@ def _voted(
         "of_pair": pair,
         "me": seat.rater,
         "given": choice,
-        "why": reason,
+        "why": _writable(reason),
         "in_session": seat.id,
         "now": now,
         "number": seat.judged,
@@ -166,6 +166,11 @@ def _voted(
         seat.hand = None
     count(conn, seat, 1, gold=pair in study.gold)
     return True
+
+
+def _writable(text: str) -> str:
+    """What every database takes: Postgres refuses NUL, and neither takes half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _vote_late(conn: Connection, given: dict) -> None:
