@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from veneer.findings import conclude, measurements
-from veneer.records import Findings, Measurement, ScoreSheet, StudyFacts, read_rows
+from veneer.raters.packet import read_packet
+from veneer.rating.packing import PackSettings, pack_run
+from veneer.records import Answer, Findings, Measurement, ScoreSheet, StudyFacts, read_rows
 
 TINY = Path(__file__).parent / "tiny.yaml"
 RESULTS = ("measurements.jsonl", "findings.json", "facts.json", "examples.jsonl")
@@ -167,6 +169,32 @@ def test_a_second_run_does_nothing_again_and_ends_alike(undisturbed):
     code, out, err = finished("status", run)
     assert code == 0
     assert f"{len(before)} of {len(before)} steps done" in out
+
+
+def test_its_answers_are_packed_for_raters_as_they_were_given(undisturbed, tmp_path):
+    run = undisturbed[0]
+    wide = PackSettings(bleu=None, language=None, keep_coding=True)
+    packed = pack_run(run, tmp_path / "packet", settings=wide)
+    packet = read_packet(tmp_path / "packet")
+    said = {
+        (row.model, row.prompt): row.text.strip()
+        for path in run.glob("steps/measured-*/answers.jsonl")
+        for row in read_rows(path, Answer)
+    }
+    rated = [pair for pair in packet.pairs if packet.keys[pair.item].gold is None]
+    assert len(rated) + len(packet.settled) == 6 * packed["prompts"]
+    for pair in rated:
+        key = packet.keys[pair.item]
+        assert {key.first, key.second} & {"teacher"}
+        assert pair.output_1 == said[key.first, pair.prompt]
+        assert pair.output_2 == said[key.second, pair.prompt]
+    assert all(
+        said[row.first, row.prompt] == said[row.second, row.prompt] for row in packet.settled
+    )
+    sheets = {
+        s.subject for path in run.glob("steps/*/sheets.jsonl") for s in read_rows(path, ScoreSheet)
+    }
+    assert set(packet.facts.subjects.values()) <= sheets
 
 
 def test_more_seeds_extend_a_run_and_other_studies_are_refused(undisturbed, tmp_path):

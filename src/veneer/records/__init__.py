@@ -23,6 +23,8 @@ from veneer.records.conclusions import (
 )
 from veneer.records.preferences import BY_RATERS, RATERS, Comparison, PreferenceReport
 from veneer.records.ratings import (
+    RULE,
+    SECOND_WINS,
     Choice,
     Origin,
     PacketFacts,
@@ -30,6 +32,8 @@ from veneer.records.ratings import (
     RatedPair,
     Settled,
     Vote,
+    majority,
+    most_votes,
 )
 from veneer.records.row import Record, content_id, read_rows, write_rows
 from veneer.records.scores import (
@@ -58,7 +62,9 @@ from veneer.records.text import (
 __all__ = [
     "BY_RATERS",
     "RATERS",
+    "RULE",
     "SCHEMA_VERSION",
+    "SECOND_WINS",
     "UNHEARD",
     "Advice",
     "Aggregate",
@@ -101,6 +107,8 @@ __all__ = [
     "Verdict",
     "Vote",
     "content_id",
+    "majority",
+    "most_votes",
     "read_rows",
     "write_rows",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -13,6 +15,10 @@ Origin = Literal["private", "mturk", "prolific", "recorded"]
 """Where a vote came from: one's own people, a crowd, or a file that others left."""
 Choice = Literal[0, 1, 2]
 """1 or 2: that output is better; 0: they are the same in overall quality."""
+RULE = "most votes; where no option has the most (1-1-1 among them), the item counts as equal"
+"""How several votes on an item become one, in words; `majority` does it."""
+SECOND_WINS: dict[Choice, float] = {0: 0.5, 1: 0.0, 2: 1.0}
+"""A choice as `Comparison.second_wins`."""
 
 
 class RatedPair(Record):
@@ -86,3 +92,15 @@ class Vote(Record):
     origin: Origin = "private"
     seconds: float | None = None
     reason: str = ""
+
+
+def majority(votes: Sequence[Choice]) -> Choice | None:
+    """0 for equal, 1 or 2, by `RULE`; None without votes."""
+    winners = most_votes(votes)
+    return None if not winners else winners[0] if len(winners) == 1 else 0
+
+
+def most_votes(votes: Sequence[Choice]) -> tuple[Choice, ...]:
+    """The options that no other has more votes than."""
+    counts = Counter(votes)
+    return tuple(sorted(vote for vote in counts if counts[vote] == max(counts.values())))

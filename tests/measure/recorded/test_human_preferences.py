@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from veneer.errors import InputError
 from veneer.measure.recorded import read_preferences, recorded_verdicts
-from veneer.measure.recorded.human_votes import majority
+from veneer.records import majority
 
 
 def voted(k: int, *votes, key: str = "a_b", **more) -> dict:

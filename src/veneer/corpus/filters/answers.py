@@ -100,6 +100,16 @@ def answers_with_refusal(batch: pa.RecordBatch, extra: Sequence[str] = ()) -> Co
     return _count(batch, _patterns(REFUSALS, extra))
 
 
+def identity_in(text: str) -> str:
+    """The first identity pattern that an answer fits, "" where it fits none."""
+    return _found([text], _patterns(IDENTITY, ()))
+
+
+def refusal_in(text: str) -> str:
+    """The first refusal pattern that an answer fits, "" where it fits none."""
+    return _found([text], _patterns(REFUSALS, ()))
+
+
 Patterns = list[tuple[str, "re.Pattern[str]"]]
 
 
@@ -111,6 +121,10 @@ def _patterns(own: dict[str, str], extra: Sequence[str]) -> Patterns:
 
 def _first(row: dict[str, Any], patterns: Patterns) -> str:
     said = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
+    return _found(said, patterns)
+
+
+def _found(said: Sequence[str], patterns: Patterns) -> str:
     for name, pattern in patterns:
         if any(pattern.search(text) for text in said):
             return name

@@ -65,7 +65,7 @@ def tag_language(batch: pa.RecordBatch, confidence: float = CONFIDENCE) -> pa.Re
     answered = _first_answers(batch)
     given = batch.column("language").to_pylist()
     tags = [
-        known or _settled(query, answer, confidence)
+        known or settled_language(query, answer, confidence)
         for known, query, answer in zip(given, asked, answered, strict=True)
     ]
     at = batch.schema.get_field_index("language")
@@ -117,7 +117,8 @@ def language_of(text: str) -> tuple[str, float]:
     return language, score
 
 
-def _settled(query: str, answer: str, confidence: float) -> str:
+def settled_language(query: str, answer: str, confidence: float = CONFIDENCE) -> str:
+    """The language of a query, or of it with its first answer; "" unknown: see `tag_language`."""
     alone, score = language_of(query)
     short = query.isascii() and len(_LETTER.findall(query[:LIMIT])) < SHORT
     if not answer or (score >= confidence and not short):

@@ -7,14 +7,12 @@ Shapes read (PandaLM, Wang et al. 2023):
   who is said by the votes on the same idx; without any votes at hand, the two are "response 1"
   and "response 2".
 
-The rule: an item goes to the option with the most votes; where two options have the most, as
-when three raters say three things, the item counts as equal.
+An item goes to the majority by `veneer.records.RULE`.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +20,11 @@ from typing import Any
 
 from veneer.errors import InputError
 from veneer.measure.recorded.files import Row
-from veneer.records import RATERS, Comparison
+from veneer.records import RATERS, SECOND_WINS, Choice, Comparison, majority
 
-RULE = "most votes; where no option has the most (1-1-1 among them), the item counts as equal"
 UNNAMED = ("response 1", "response 2")
 _RATER = re.compile(r"(?:annotator|rater)_?\d+")
-_SECOND_WINS = {0: 0.5, 1: 0.0, 2: 1.0}
+_CHOICES: dict[str, Choice] = {"0": 0, "1": 1, "2": 2}
 _RESULTS = {"1": 0.0, "2": 1.0, "tie": 0.5}
 
 
@@ -47,7 +44,7 @@ class Votes:
     """A file of votes: `comparisons[k]` is the majority of `votes[k]`; `pairs` by idx."""
 
     comparisons: tuple[Comparison, ...]
-    votes: tuple[tuple[int, ...], ...]
+    votes: tuple[tuple[Choice, ...], ...]
     pairs: Mapping[str, Pair]
 
 
@@ -75,18 +72,14 @@ def read_votes(path: Path, rows: Sequence[Row]) -> Votes:
                 'Each row needs "cmp_key" and "annotator1", "annotator2", …',
             )
         pair = _pair(path, row)
-        given = tuple(
-            vote
-            for name in sorted(row.fields)
-            if _RATER.fullmatch(name) and (vote := _vote(row.fields[name])) is not None
-        )
+        given = tuple(votes_of(row.fields).values())
         winner = majority(given)
         found.append(
             Comparison(
                 prompt=pair.prompt,
                 first=pair.first,
                 second=pair.second,
-                second_wins=None if winner is None else _SECOND_WINS[winner],
+                second_wins=None if winner is None else SECOND_WINS[winner],
                 reason="no rater gave 0, 1 or 2" if winner is None else "",
                 lengths=pair.lengths,
                 category=pair.category,
@@ -136,17 +129,17 @@ def read_results(
     return tuple(found)
 
 
-def majority(votes: Sequence[int]) -> int | None:
-    """0 for equal, 1 or 2, by the rule above; None without votes."""
-    if not votes:
-        return None
-    (winner, most), *rest = Counter(votes).most_common()
-    return 0 if rest and rest[0][1] == most else winner
+def votes_of(fields: Mapping[str, Any]) -> dict[str, Choice]:
+    """The votes of a row by the rater's field; what is not 0, 1 or 2 is no vote."""
+    return {
+        name: vote
+        for name in sorted(fields)
+        if _RATER.fullmatch(name) and (vote := _vote(fields[name])) is not None
+    }
 
 
-def _vote(value: Any) -> int | None:
-    text = str(value).strip()
-    return int(text) if text in ("0", "1", "2") else None
+def _vote(value: Any) -> Choice | None:
+    return _CHOICES.get(str(value).strip())
 
 
 def _pair(path: Path, row: Row) -> Pair:

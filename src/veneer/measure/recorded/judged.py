@@ -15,7 +15,7 @@ from typing import Any
 from veneer.errors import InputError
 from veneer.measure.preference import preference_report, preference_sheets_of
 from veneer.measure.recorded.files import read_rows_of
-from veneer.measure.recorded.human_votes import RULE, Pair, has_result
+from veneer.measure.recorded.human_votes import Pair, has_result
 from veneer.measure.recorded.naming import same_model
 from veneer.measure.recorded.outputs import (
     Outputs,
@@ -32,7 +32,7 @@ from veneer.measure.recorded.preferences import (
     score_ratio,
     score_sums,
 )
-from veneer.records import PreferenceReport, ScoreSheet, Subject
+from veneer.records import RULE, PreferenceReport, ScoreSheet, Subject
 
 _SECOND = {0.0: "first", 1.0: "second", 0.5: "tie"}
 _OPTIONS = ("tie", "first", "second")

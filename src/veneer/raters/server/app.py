@@ -51,6 +51,7 @@ def create_app(
     frame_ancestors: Sequence[str] = MTURK,
     votes: Rate = VOTES,
     failed_links: Rate = FAILED_LINKS,
+    wage: float = 15.0,
 ) -> FastAPI:
     """The pages of one study.
 
@@ -62,6 +63,7 @@ def create_app(
         frame_ancestors: who may show a crowd's pages in a frame.
         votes: how fast one session may vote.
         failed_links: how fast one address may try links that do not exist.
+        wage: USD an hour of one's own people, for the cost on the owner's page.
 
     Raises:
         InputError: `public_url` is none.
@@ -73,6 +75,7 @@ def create_app(
         frame_ancestors=tuple(frame_ancestors),
         votes=Buckets(votes),
         failures=Buckets(failed_links),
+        wage=wage,
     )
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.site = site

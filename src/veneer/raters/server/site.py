@@ -52,6 +52,7 @@ class Site:
     votes: Buckets = field(default_factory=lambda: Buckets(VOTES))
     failures: Buckets = field(default_factory=lambda: Buckets(FAILED_LINKS))
     clock: Callable[[], float] = time.time
+    wage: float = 15.0  # USD an hour of one's own people, for the owner's page
 
     @property
     def secure(self) -> bool:

@@ -99,12 +99,14 @@ class Store:
         self._reads.dispose()
 
 
-def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> Store:
-    """The store at `url`, made for this packet if it is new.
+def open_store(
+    url: str, packet: Packet | None, *, make: bool = True, lease_seconds: float = 1800.0
+) -> Store:
+    """The store at `url`, made for this packet if it is new and `make` says so.
 
     Args:
         url: "sqlite:///votes.db" or "postgresql://user:password@host/database".
-        packet: the study's packet.
+        packet: the study's packet; None for a store that is there already.
         lease_seconds: how long a pair stays in one rater's hands.
 
     Raises:
@@ -114,8 +116,11 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
     if lease_seconds <= 0:
         raise InputError(f"A lease of {lease_seconds:g} seconds is none.", "Give more than 0.")
     place = place_of(url)
-    if place.path is not None:
+    make = make and packet is not None
+    if place.path is not None and make:
         create_file(place.path)
+    elif place.path is not None and not place.path.is_file():
+        raise _no_study(place)
     engine = engine_of(place, pool_size=1)
     try:
         with engine.connect() as conn:
@@ -125,16 +130,24 @@ def open_store(url: str, packet: Packet, *, lease_seconds: float = 1800.0) -> St
                     "Choose a folder on a local disk.",
                 )
         with engine.connect() as conn, conn.begin():
-            row = _made_or_found(conn, place, packet)
+            row = _made_or_found(conn, place, packet, make)
+            pairs = conn.execute(select(tables.pairs).order_by(tables.pairs.c.position)).all()
     except (DBAPIError, sqlite3.Error) as error:
         raise _unreachable(place, error) from error
     finally:
         engine.dispose()
-    items = tuple(pair.item for pair in packet.pairs)
-    gold = {n: packet.gold[item] for n, item in enumerate(items) if item in packet.gold}
+    items = tuple(pair.item for pair in pairs)
+    gold = {pair.position: pair.gold for pair in pairs if pair.gold is not None}
     secret, salt = bytes.fromhex(row.secret), bytes.fromhex(row.salt)
     study = Study(secret, salt, row.ratings, items, gold, lease_seconds)
-    return Store(place, study, packet.facts.digest)
+    return Store(place, study, row.digest)
+
+
+def _no_study(place: Place) -> InputError:
+    return InputError(
+        f"{place.shown} holds no study yet.",
+        f"Begin it:  veneer rate serve PACKET --store {place.shown}",
+    )
 
 
 def _unreachable(place: Place, error: DBAPIError | sqlite3.Error) -> InputError:
@@ -151,11 +164,13 @@ def _study_row(conn: Connection):
     return conn.execute(select(tables.study)).first()
 
 
-def _made_or_found(conn: Connection, place: Place, packet: Packet):
+def _made_or_found(conn: Connection, place: Place, packet: Packet | None, make: bool):
     if place.path is None:
         conn.execute(_MADE_ALONE)
     row = _study_row(conn)
-    if row is None:
+    if row is None and (packet is None or not make):
+        raise _no_study(place)
+    if row is None and packet is not None:
         names = inspect(conn).get_table_names() if place.path is not None else []
         if names:
             raise InputError(f"{place.shown} is a database of something else.", ALLOWED)
@@ -167,7 +182,7 @@ def _made_or_found(conn: Connection, place: Place, packet: Packet):
             f"this one has {tables.SCHEMA}).",
             "Open it with the version that made it, or give another --store.",
         )
-    if row.digest != packet.facts.digest:
+    if packet is not None and row.digest != packet.facts.digest:
         raise InputError(
             f"{place.shown} holds the votes on another packet: this one is not the packet that its "
             "raters saw.",
