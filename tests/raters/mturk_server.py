@@ -276,7 +276,11 @@ class FakeTurk:
                 for hit in self.hits.values()
                 if self.now() < hit.expires
                 and hit.taken < hit.request["MaxAssignments"]
-                and all(worker.meets(each) for each in hit.request["QualificationRequirements"])
+                and all(
+                    worker.meets(each)
+                    for each in hit.request["QualificationRequirements"]
+                    if each["ActionsGuarded"] == "DiscoverPreviewAndAccept"
+                )
                 and not any(each.worker == worker.id for each in hit.assignments)
             ]
 

@@ -55,6 +55,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
         Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
     ]  # fmt: skip
     assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
+    for country in ("US", "GB", "CA", "AU", "NZ", "IE"):
+        assert turk.seen_by(Worker("HOME", 95, 100, country)) == [hit]
     crowd = [
         Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
     ]
@@ -84,6 +86,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
     last = study.status()
     assert (last["spent_cents"], last["committed_cents"]) == (6 * 46, 6 * 46)
     assert turk.liable() == turk.charged == Decimal("2.76")
+    turk.hits.clear()  # Amazon deletes HITs in the end
+    assert study.status()["spent_cents"] == 6 * 46
     with pytest.raises(InputError, match="every pair has all its ratings"):
         study.launch()
     raters = defaultdict(set)
@@ -124,7 +128,7 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     with pytest.raises(InputError, match=r"20 assignments cost \$9.20.*enough for 19 of") as caught:
         study.launch(budget_usd="9.19", reserve=0)
     assert "--assignments 19" in caught.value.hint
-    assert "--budget of 9.20" in caught.value.hint
+    assert "--budget-usd of 9.20" in caught.value.hint
     assert not turk.hits
 
     assert study.launch(budget_usd="9.20", reserve=0)["hits"] == 3
@@ -150,8 +154,8 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     study.store.close()
 
 
-def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
-    study = Study(turk, tmp_path, pairs=60, ratings=3)
+def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path, store_url):
+    study = Study(turk, tmp_path, store_url, pairs=60, ratings=3)
     refused = []
 
     def launch():

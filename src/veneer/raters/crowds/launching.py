@@ -94,7 +94,7 @@ def launch(
     pay = reward(pairs_per_assignment, seconds, hourly)
     ledger_now = desk.rows()
     if ledger.held(ledger_now) > budget:
-        raise InputError(_over(ledger.held(ledger_now), budget), "Give a larger --budget.")
+        raise InputError(_over(ledger.held(ledger_now), budget), "Give a larger --budget-usd.")
     clear_up(desk, create_again=True)
     seen = [look(desk, row) for row in desk.rows("open")]
     wanted = need(
@@ -174,13 +174,13 @@ def _fits(desk: Desk, count: int, unit: int, budget: int) -> None:
     left = budget - ledger.held(desk.rows())
     if count * unit <= left:
         return
-    most = left // unit
+    most, enough = left // unit, budget - left + count * unit
     raise InputError(
         f"{some(count, 'assignment', ('costs', 'cost'))} {usd(count * unit)} with Amazon's fee, "
         f"and {usd(left)} of the budget of {usd(budget)} is left: enough for {most} of "
         f"{usd(unit)} each.",
         (f"Ask for {most} with --assignments {most}, or give" if most else "Give")
-        + f" a --budget of {usd(budget - left + count * unit).removeprefix('$').replace(',', '')}.",
+        + f" a --budget-usd of {enough // 100}.{enough % 100:02d}.",
     )
 
 

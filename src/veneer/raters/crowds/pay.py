@@ -48,7 +48,7 @@ def budget_cents(budget_usd: str | float | Decimal | None) -> int:
     if budget_usd is None:
         raise InputError(
             "No budget was given, and nothing is asked of a crowd without one.",
-            "Type the most that all HITs of this study may cost, fees included: --budget 250",
+            "Type the most that all HITs of this study may cost, fees included: --budget-usd 250",
         )
     return cents(budget_usd, "The budget")
 
