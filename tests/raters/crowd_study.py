@@ -27,11 +27,10 @@ def made_up_keys(patch: pytest.MonkeyPatch, folder) -> None:
 class Study:
     """A store, and the commands an owner would type."""
 
-    def __init__(self, turk, folder, **packet):
+    def __init__(self, turk, folder, url=None, **packet):
         self.turk = turk
         self.packet = small_packet(folder / "packet", **packet)
-        self.at = f"sqlite:///{folder}/votes.db"
-        self.store = open_store(self.at, self.packet)
+        self.store = open_store(url or f"sqlite:///{folder}/votes.db", self.packet)
         self.url = "http://127.0.0.1:1"
 
     def launch(self, pairs=3, budget_usd="20", **more):

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from crowd_study import Study, made_up_keys
 from crowd_workers import Browser, Turker, forms, served
-from mturk_server import NO_ASSIGNMENT, FakeTurk, Worker
+from mturk_rules import Worker
+from mturk_server import NO_ASSIGNMENT, FakeTurk
 from packets import STUDENT, TEACHER
 
 from veneer.errors import InputError
@@ -306,6 +307,9 @@ def test_prolific_gets_its_url_code_and_cost(study):
         f"https://app.prolific.com/submissions/complete?cc={said['code']}"
     )
     assert study.prolific()["url"] == said["url"]  # the same entrance again
+    assert "Open HITs" not in said["text"]
+    study.launch(assignments=1)
+    assert "Open HITs on Mechanical Turk may bring some" in study.prolific()["text"]
     assert said["url"] in said["text"]
     assert said["url"].endswith(
         "?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
