@@ -77,7 +77,12 @@ def create_app(
         failures=Buckets(failed_links),
         wage=wage,
     )
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would go to whatever host the request names
+    )
     app.state.site = site
     for module, routes in ROUTES.items():
         name = f"veneer.raters.server.{module}"
