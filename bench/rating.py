@@ -35,15 +35,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "raters"))
 import load_server
 from load_client import Rater, Tally, rate
-from load_server import Process, Server, faults, invitations, postgres
+from load_server import Process, Server, faults, free_port, invitations, kill_at
 from packets import small_packet
+
+import conftest
 
 PLACES = ("sqlite", "postgres")
 SCENARIOS = (
@@ -94,7 +96,7 @@ def scenario(given: argparse.Namespace, name: str) -> dict:
         )
         store = f"sqlite:///{folder / 'votes.db'}"
         if "postgres" in name:
-            store = stack.enter_context(postgres()).url
+            store = stack.enter_context(_postgres(folder)).database()
         people = invitations(packet, store, given.raters)
         before = {"load": os.getloadavg()[0], "sync_ms": 1000 * _sync(folder)}
         server = Server(_launcher(folder / "packet", store, closed, name, given.profile))
@@ -129,23 +131,37 @@ async def _run(
     raters: list[Rater], server: Server, given: argparse.Namespace, closed: bool, kills: int
 ) -> tuple[float, float]:
     """All votes; when voting began and ended."""
-    rows = given.pairs * RATINGS
-    killer = asyncio.create_task(kill_at(server, raters[0].tally, rows, kills, given.seed))
+    rows, tally = given.pairs * RATINGS, raters[0].tally
+    after = random.Random(given.seed).sample(range(rows // 50, rows * 19 // 20), kills)
+    killer = asyncio.create_task(kill_at(server, tally, after, given.seed))
     began = await rate(raters, per_second=None if closed else given.rate, seed=given.seed)
-    ended = raters[0].tally.voted[-1].acknowledged
+    ended = tally.voted[-1].acknowledged
     await killer
     return began, ended
 
 
-async def kill_at(server: Server, tally: Tally, rows: int, kills: int, seed: int) -> None:
-    """SIGKILL the server after so many votes, drawn at random, and start it again."""
-    draw = random.Random(seed)
-    for after in sorted(draw.sample(range(rows // 50, rows * 19 // 20), kills)):
-        while len(tally.voted) < after:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(draw.uniform(0, 0.01))
-        server.kill()
-        await asyncio.to_thread(server.start)
+class Postgres(conftest.Postgres):
+    """The tests' Postgres, with commits that wait for the disk."""
+
+    def start(self) -> None:
+        """Start it as it comes, listening on this machine alone."""
+        self.port = free_port()
+        flags = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder}"
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", flags, "start")
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path) -> Iterator[Postgres]:
+    programs = conftest.programs()
+    assert programs is not None, "Postgres is not installed"
+    folder.chmod(0o755)
+    (folder / "postgres").mkdir()
+    database = Postgres(programs, folder / "postgres")
+    database.start()
+    try:
+        yield database
+    finally:
+        database.stop()
 
 
 def _launcher(
@@ -176,7 +192,7 @@ def _has_command() -> bool:
 def _outputs(n: int) -> tuple[str, str]:
     """Answers of ordinary length, with the Markdown that models write."""
     draw = random.Random(n)
-    words = "the answer to this is that one takes some of it first and then looks again".split()
+    words = ("the", "answer", "to", "this", "is", "that", "one", "takes", "some", "first", "again")
 
     def text() -> str:
         said = [" ".join(draw.choices(words, k=30)).capitalize() + "." for _ in range(3)]

@@ -99,6 +99,11 @@ def test_files_are_rooms_a_person_can_hold_in_mind(path):
         "import veneer.measuring",
         "import veneer.measuring_outputs",
         "import veneer.judging",
+        "import veneer.rated",
+        "import veneer.rating.packing",
+        "import veneer.rating.planning",
+        "import veneer.rating.results",
+        "import veneer.rating.serving",
         *(f"import veneer.{room}" for room in sorted(STAGES | {"models", "steps"})),
         "import sys; sys.argv = ['veneer', '--help']; import veneer.cli\n"
         "try: veneer.cli.main()\nexcept SystemExit: pass",

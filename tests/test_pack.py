@@ -7,11 +7,11 @@ import pytest
 import sacrebleu
 
 from veneer.errors import InputError, RunFolderError, SpecError
-from veneer.packing import PackSettings, pack_outputs, pack_run, settings_of
 from veneer.raters.packet import KEY, PAIRS, read_packet
 from veneer.raters.power import Design, prompts_needed
+from veneer.rating.packing import PackSettings, pack_outputs, pack_run, settings_of
+from veneer.rating.screening import names_in
 from veneer.records import Answer, Dialogue, Message, Subject, write_rows
-from veneer.screening import names_in
 from veneer.spec import load_study
 from veneer.steps import RunFolder
 from veneer.steps.folder import new_partial
@@ -293,6 +293,28 @@ def test_titles_that_name_a_model_and_impossible_settings(files):
     assert settings_of(ratings=5) == PackSettings(ratings=5)
 
 
+def test_real_answers_to_vicunas_questions(tmp_path):
+    data = Path(__file__).parents[1].parent / "shared" / "data" / "vicuna_blog"
+    if not data.is_dir():
+        pytest.skip("the shared data are not here")
+    questions = data / "question.jsonl"
+    rows = [json.loads(line) for line in questions.read_text("utf-8").splitlines()]
+    kinds = {row["text"]: row["category"] for row in rows}
+    said = pack_outputs(
+        str(data / "answer_vicuna-13b.jsonl"),
+        str(data / "answer_gpt35.jsonl"),
+        tmp_path / "packet",
+        questions=questions,
+    )
+    packet = read_packet(tmp_path / "packet")
+    assert said["prompts"] + sum(said["dropped"].values()) == len(kinds) == 80
+    assert said["dropped"]["about code"] >= sum(kind == "coding" for kind in kinds.values()) == 7
+    assert said["gold"] == round(said["pairs"] / 9)
+    for pair in packet.pairs:
+        assert kinds[pair.prompt] == packet.keys[pair.item].category != "coding"
+        assert "an ai language model, i" not in f"{pair.output_1} {pair.output_2}".casefold()
+
+
 # ---- a run -------------------------------------------------------------------------------------
 
 
@@ -337,7 +359,7 @@ MOST += [name.replace("S-", "M-") for name in MOST]
 
 
 def test_of_a_run_the_students_of_most_data_beside_the_teacher(run, tmp_path):
-    said = pack_run(run, tmp_path / "packet")
+    said = pack_run(run, tmp_path / "packet", settings=PackSettings(bleu=0.2))
     assert said["models"] == MOST
     assert said["against"] == TEACHER
     assert said["dropped"] == {
@@ -359,6 +381,16 @@ def test_only_the_corpora_of_the_chosen_students_decontaminate(run, tmp_path):
     assert said["against"] == "S"
     said = pack_run(run, tmp_path / "all", models=["all"])
     assert len(said["models"]) == 10
+
+
+def test_of_the_embedded_world_only_filters_that_were_asked_for(run, tmp_path):
+    said = pack_run(run, tmp_path / "packet")
+    assert said["dropped"] == {"asked in the imitation data": 1}
+    assert "embedded world" in said["text"]
+    asked = {"bleu": 0.2, "language": "de", "keep_coding": False}
+    assert PackSettings(**asked).for_embedded_world() == PackSettings(**asked)
+    with pytest.raises(InputError, match="7 in another language than de"):
+        pack_run(run, tmp_path / "german", settings=PackSettings(language="de"))
 
 
 def test_unknown_models_seeds_and_a_model_beside_itself(run, tmp_path):

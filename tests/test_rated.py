@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from veneer.errors import InputError, RunFolderError
+from veneer.intervals import drawn, mean_of
 from veneer.measure.recorded import recorded_verdicts
 from veneer.rated import (
     import_votes,
@@ -21,7 +22,9 @@ from veneer.rated import (
     write_rated,
 )
 from veneer.raters.packet import write_packet
+from veneer.raters.power import Design, prompts_needed
 from veneer.records import (
+    SECOND_WINS,
     Comparison,
     PacketFacts,
     PairKey,
@@ -31,6 +34,7 @@ from veneer.records import (
     Settled,
     Subject,
     Vote,
+    majority,
     read_rows,
 )
 
@@ -243,6 +247,22 @@ def test_a_spammer_is_named_and_left_out_when_asked(tmp_path, rng):
     assert "rater 4: " in results_text(kept)
 
 
+def test_the_planned_number_of_prompts_tells_a_difference(rng):
+    """Raters of one prompt share its beta-distributed leaning, as the plan's model has it."""
+    rate, rho = 0.65, 0.42
+    prompts = prompts_needed(rate, Design(agreement=rho))
+    told = false = 0
+    for mean in [rate] * 40 + [0.5] * 40:
+        leaning = rng.beta(mean * (1 - rho) / rho, (1 - mean) * (1 - rho) / rho, prompts)
+        wins = rng.random((3, prompts)) < leaning
+        values = np.array([SECOND_WINS[majority(list(votes))] for votes in np.where(wins, 2, 1).T])
+        number = mean_of(values, drawn(prompts, [told, false, 3]), 0, [0])
+        told += mean > 0.5 and number.low > 0.5
+        false += mean == 0.5 and not number.low <= 0.5 <= number.high
+    assert told >= 24  # of 40 at power 0.8: fewer once in 1,000 times
+    assert false <= 7  # of 40 at 5 %: more once in 1,000 times
+
+
 def test_origins_beside_each_other(tmp_path, rng):
     packet = made(tmp_path / "p", 25)
     votes = voted(packet, rng, origin=lambda rater: "mturk" if rater % 2 else "private")
@@ -316,6 +336,8 @@ def test_a_judge_on_the_same_pairs(tmp_path, rng):
     assert "1 verdicts of the judge are on pairs that raters were not shown" in results_text(found)
     told = results_json(found)["models"][0]["judges"][0]
     assert told["table"]["raters won"]["judge lost"] == table[2, 0]
+    with pytest.raises(InputError, match="Two verdicts of the judge are on student and teacher"):
+        rated(packet, votes, judge=[*judge, judge[1]])
     with pytest.raises(InputError, match="none of the pairs"):
         rated(packet, votes, judge=judge[-1:])
 
@@ -486,7 +508,7 @@ def test_real_votes_and_a_real_judge(tmp_path):
     assert len(reports) == len(found.models) == 5
     for model in found.models:
         other = reports[model.report.subject.model, model.report.against].report
-        assert model.report == other
+        assert model.report == other.model_copy(update={"agreement": model.agreement.alpha})
         values = [value for value in model.sheets[0].values if value is not None]
         mean = sum(values) / len(values)
         sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5

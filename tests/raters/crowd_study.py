@@ -7,7 +7,7 @@ import time
 import pytest
 from packets import small_packet
 
-from veneer.raters.crowds import mturk
+from veneer.raters.crowds import mturk, prolific
 from veneer.raters.server import links
 from veneer.raters.store import Assigned, open_store, people, progress, voting
 
@@ -27,11 +27,10 @@ def made_up_keys(patch: pytest.MonkeyPatch, folder) -> None:
 class Study:
     """A store, and the commands an owner would type."""
 
-    def __init__(self, turk, folder, **packet):
+    def __init__(self, turk, folder, url=None, **packet):
         self.turk = turk
         self.packet = small_packet(folder / "packet", **packet)
-        self.at = f"sqlite:///{folder}/votes.db"
-        self.store = open_store(self.at, self.packet)
+        self.store = open_store(url or f"sqlite:///{folder}/votes.db", self.packet)
         self.url = "http://127.0.0.1:1"
 
     def launch(self, pairs=3, budget_usd="20", **more):
@@ -40,6 +39,10 @@ class Study:
         return mturk.launch(
             self.store, self.packet, pairs_per_assignment=pairs, budget_usd=budget_usd, **given
         )
+
+    def prolific(self, pairs=2, **more):
+        given = {"public_url": self.url, "seconds_per_pair": 30} | more
+        return prolific.open_entrance(self.store, self.packet, pairs_per_submission=pairs, **given)
 
     def do(self, command, **more):
         given = {"endpoint_url": self.turk.url, "clock": self.turk.now} | more
@@ -66,3 +69,11 @@ class Study:
         """Vote on the pair in hand."""
         item = self.hand(cookie, at)
         self.store.now(voting.vote_and_next, links.hash_of(cookie), item, choice, "", at)
+
+    def vote_on_pair(self, cookie, at):
+        """Vote until a pair of the study, no attention check, has got the vote."""
+        checks = self.packet.gold
+        while (item := self.hand(cookie, at)) in checks:
+            self.vote(cookie, at)
+        assert item is not None
+        self.vote(cookie, at)

@@ -59,7 +59,6 @@ class Voted:
     item: str
     choice: int
     due: float
-    sent: float
     acknowledged: float
 
     @property
@@ -91,7 +90,8 @@ class Browser:
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
-        assert parts.hostname and parts.port
+        assert parts.hostname is not None
+        assert parts.port is not None
         self.host, self.port = parts.hostname, parts.port
         self.cookies: dict[str, str] = {}
         self.cached: set[str] = set()
@@ -179,6 +179,7 @@ class Rater:
     def __init__(self, name: str, path: str, address: str, tally: Tally) -> None:
         """`name`: the rater's number in the study, as "r7"; `path`: their link's, /i/…"""
         self.name, self.path, self.tally = name, path, tally
+        self.reason = ""
         self.browser = Browser(address)
         self.page = Answer(0, {}, "")
 
@@ -226,30 +227,42 @@ class Rater:
 
     async def vote(self, due: float) -> None:
         """Vote on the pair in hand, again until it is acknowledged or refused for good."""
-        fields = self.page.fields
-        item = fields["item"]
-        choice = choice_of(self.name, item)
-        form = {"csrf": fields["csrf"], "item": item, "reason": "", "choice": str(choice)}
-        sent = time.monotonic()
-        self.tally.sent[self.name, item] = choice
+        form = self.form()
         while True:
             try:
-                answer = await self.browser.post("/rate", form)
+                answer = await self.send(form, due)
             except Lost as lost:
                 await self._again(str(lost))
                 continue
             if answer.status not in _NOT_NOW:
                 break
             await self._again(str(answer.status))
-        if answer.status == 200:
-            now = time.monotonic()
-            self.tally.voted.append(Voted(self.name, item, choice, due, sent, now))
-        else:
+        if answer.status != 200:
             self.tally.refused[answer.status] += 1
         if answer.status == 200 and "hx-redirect" not in answer.headers:
             self.page = answer
         else:
             await self.look()
+
+    def form(self) -> dict[str, str]:
+        """The form of the pair in hand, filled in."""
+        fields = self.page.fields
+        choice = choice_of(self.name, fields["item"])
+        return {**fields, "reason": self.reason, "choice": str(choice)}
+
+    async def send(self, form: dict[str, str], due: float | None = None) -> Answer:
+        """Send a form once; what came back.
+
+        Raises:
+            Lost: nothing did.
+        """
+        sent, item, choice = time.monotonic(), form["item"], int(form["choice"])
+        self.tally.sent[self.name, item] = choice
+        answer = await self.browser.post("/rate", form)
+        if answer.status == 200:
+            due, now = sent if due is None else due, time.monotonic()
+            self.tally.voted.append(Voted(self.name, item, choice, due, now))
+        return answer
 
     async def _again(self, why: str) -> None:
         self.tally.retries[why] += 1

@@ -8,19 +8,19 @@ serves a packet as `veneer rate serve` does, with what a benchmark may change.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import cProfile
 import multiprocessing
 import os
-import signal
+import random
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,13 +29,11 @@ from sqlalchemy import create_engine, text
 
 from veneer.raters.packet import Packet, read_packet
 from veneer.raters.server.app import create_app, serve
-from veneer.raters.server.links import hash_of, new_link
 from veneer.raters.server.limits import VOTES, Rate
-from veneer.raters.store import desk, open_store
+from veneer.raters.server.links import hash_of, new_link
+from veneer.raters.store import databases, desk, open_store
 from veneer.raters.store.people import invite
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
-NOBODY = 65534
 _STARTED = 20.0  # seconds until a server must answer
 
 
@@ -47,11 +45,13 @@ def serve_packet(
     lease_seconds: float = 1800.0,
     batch: int | None = None,
     votes: Rate = VOTES,
-    limit: Callable[[], None] | None = None,
+    busy: float = databases.BUSY_SECONDS,
 ) -> None:
-    """What runs in a server's process. `batch`: jobs in one transaction; `limit` is called first."""
-    if limit:
-        limit()
+    """What runs in a server's process.
+
+    `batch`: jobs in one transaction at most; `busy`: seconds to wait for another writer.
+    """
+    databases.BUSY_SECONDS = busy
     if batch:
         desk.MOST = batch
     of = read_packet(packet)
@@ -99,7 +99,8 @@ class Server:
     @property
     def pid(self) -> int:
         """The process' number."""
-        assert self._process is not None and self._process.pid is not None
+        assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def kill(self) -> None:
@@ -127,6 +128,17 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+async def kill_at(server: Server, tally: Tally, after: Sequence[int], seed: int = 0) -> None:
+    """SIGKILL the server after so many acknowledged votes, each time, and start it again."""
+    draw = random.Random(seed)
+    for count in sorted(after):
+        while len(tally.voted) < count:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(draw.uniform(0, 0.01))
+        server.kill()
+        await asyncio.to_thread(server.start)
 
 
 def forked(packet: Path, store_url: str, **settings: Any) -> Callable[[int], Process]:
@@ -171,80 +183,6 @@ def _runs(process: Process) -> bool:
     if isinstance(process, subprocess.Popen):
         return process.poll() is None
     return bool(process.is_alive())  # type: ignore[attr-defined]
-
-
-class Postgres:
-    """A database server of its own in a folder, which ends with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """For --store."""
-        return f"postgresql://veneer@127.0.0.1:{self.port}/veneer"
-
-    def make(self) -> None:
-        """Make the cluster's files and the database."""
-        if os.geteuid() == 0:
-            os.chown(self.folder, NOBODY, NOBODY)
-        _as_nobody(
-            [BINARIES / "initdb", "-D", self.folder / "data", "-U", "veneer", "-A", "trust"]
-            + ["--no-sync", "-E", "UTF8", "--locale=C"]
-        )
-        self.start()
-        _as_nobody([BINARIES / "createdb", *self._to(), "-U", "veneer", "veneer"])
-
-    def start(self) -> None:
-        """Start the database and wait until it takes connections."""
-        log = (self.folder / "log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [*_NOT_ROOT(), str(BINARIES / "postgres"), "-D", str(self.folder / "data")]
-                + ["-p", str(self.port), "-h", "127.0.0.1", "-k", ""],
-                stdout=log,
-                stderr=log,
-            )
-        end = time.monotonic() + _STARTED
-        while subprocess.run([BINARIES / "pg_isready", "-q", *self._to()]).returncode:
-            assert self._process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < end, "Postgres does not answer"
-            time.sleep(0.02)
-
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """Stop it; SIGQUIT is "immediate": connections break, recovery at the next start."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(how)
-            process.wait(20)
-
-    def _to(self) -> list[str]:
-        return ["-h", "127.0.0.1", "-p", str(self.port)]
-
-
-def _NOT_ROOT() -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-
-
-def _as_nobody(command: Sequence[object]) -> None:
-    done = subprocess.run([*_NOT_ROOT(), *map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Postgres 15 as a user who is not root; commits wait for the disk, as it comes."""
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        Path(folder).chmod(0o755)
-        database = Postgres(Path(folder))
-        try:
-            database.make()
-            yield database
-        finally:
-            database.stop()
 
 
 def invitations(packet: Packet, store_url: str, count: int) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from crowd_study import Study, made_up_keys
 from crowd_workers import Turker
-from mturk_server import FakeTurk, Worker
+from mturk_rules import Worker
+from mturk_server import FakeTurk
 
 from veneer.errors import InputError
 from veneer.raters.crowds import mturk
@@ -90,7 +91,7 @@ def test_throttling_and_failures_are_tried_anew_and_then_told(study, turk):
     study.launch(assignments=1)
     assert study.status()["available"] == 1
     turk.faults = [("CreateHIT", "fail")] * 5
-    with pytest.raises(Unanswered, match="0 of 1 HITs were made before") as caught:
+    with pytest.raises(Unanswered, match="0 of 1 HIT was made before") as caught:
         study.launch(assignments=1)
     assert "Run the same command again" in caught.value.hint
     assert study.status() | {"unknown": 1, "committed_cents": 92} == study.status()

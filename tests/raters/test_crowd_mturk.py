@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 from crowd_study import Study, made_up_keys
 from crowd_workers import Turker, served
-from mturk_server import FakeTurk, Worker
+from mturk_rules import Worker
+from mturk_server import FakeTurk
 
 from veneer.errors import InputError
 from veneer.raters.crowds import mturk
@@ -54,6 +55,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
         Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
     ]  # fmt: skip
     assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
+    for country in ("US", "GB", "CA", "AU", "NZ", "IE"):
+        assert turk.seen_by(Worker("HOME", 95, 100, country)) == [hit]
     crowd = [
         Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
     ]
@@ -63,9 +66,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
 
     seen = study.status()
     assert (seen["submitted"], seen["available"], seen["approved"]) == (3, 4, 0)
-    assert study.do(mturk.approve) | {"text": ""} == {
-        "approved": 3, "rejected": 0, "failing": [], "text": ""
-    }  # fmt: skip
+    first = study.do(mturk.approve)
+    assert first == first | {"approved": 3, "rejected": 0, "failing": [], "ended": False}
     assert study.do(mturk.approve)["approved"] == 0
     assert turk.charged == Decimal("1.38")
 
@@ -79,11 +81,13 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
     # Complete: the next command takes the HIT off the market, and the free place's money is back.
     done = study.do(mturk.approve)
     assert done["approved"] == 3
-    assert "1 open HITs were taken off the market" in done["text"]
+    assert "1 open HIT was taken off the market" in done["text"]
     assert turk.seen_by(Worker("LATE")) == []
     last = study.status()
     assert (last["spent_cents"], last["committed_cents"]) == (6 * 46, 6 * 46)
     assert turk.liable() == turk.charged == Decimal("2.76")
+    turk.hits.clear()  # Amazon deletes HITs in the end
+    assert study.status()["spent_cents"] == 6 * 46
     with pytest.raises(InputError, match="every pair has all its ratings"):
         study.launch()
     raters = defaultdict(set)
@@ -124,7 +128,7 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     with pytest.raises(InputError, match=r"20 assignments cost \$9.20.*enough for 19 of") as caught:
         study.launch(budget_usd="9.19", reserve=0)
     assert "--assignments 19" in caught.value.hint
-    assert "--budget of 9.20" in caught.value.hint
+    assert "--budget-usd of 9.20" in caught.value.hint
     assert not turk.hits
 
     assert study.launch(budget_usd="9.20", reserve=0)["hits"] == 3
@@ -150,8 +154,8 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     study.store.close()
 
 
-def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
-    study = Study(turk, tmp_path, pairs=60, ratings=3)
+def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path, store_url):
+    study = Study(turk, tmp_path, store_url, pairs=60, ratings=3)
     refused = []
 
     def launch():
@@ -169,3 +173,28 @@ def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
     assert turk.liable() <= 10
     assert study.status("10")["committed_cents"] == turk.liable() * 100
     study.store.close()
+
+
+def test_watching_pays_as_work_comes_and_ends_with_the_study(study, turk):
+    study.launch(pairs=6, assignments=9)
+    crowd = [Turker(turk, Worker(f"W{n}")) for n in range(4)]
+    said, waited = [], []
+
+    def wait(seconds):
+        """While the command sleeps one worker does an assignment, and Amazon fails once."""
+        waited.append(seconds)
+        assert crowd[len(waited) - 1].work()
+        if len(waited) == 2:
+            turk.faults = [("ListAssignmentsForHIT", "fail")] * 5
+
+    last = study.do(mturk.watch, say=said.append, wait=wait, every_seconds=7.0)
+    # Three workers rate all six pairs; the fourth never gets to see a HIT.
+    assert waited == [7.0] * 3
+    assert (last["approved"], last["available"], last["submitted"]) == (3, 0, 0)
+    assert [text.split(",")[0] for text in said if "approved" in text] == [
+        "1 assignment approved",
+        "2 assignments approved",
+    ]
+    assert sum("Run the same command again" in text for text in said) == 1
+    assert "taken off the market" in said[-1]
+    assert turk.liable() == turk.charged == 3 * next(iter(turk.hits.values())).unit()

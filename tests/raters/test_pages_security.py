@@ -1,5 +1,6 @@
 """Headers, cookies, forged forms, limits; and the server itself."""
 
+import asyncio
 import os
 import re
 import signal
@@ -56,6 +57,54 @@ def test_every_answer_has_the_headers(study):
         "no-store",
         "no-store",
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/rate/",
+        "/i/",
+        "/static/../app.py",
+        "/static/LICENSE-htmx",
+    ],
+)
+def test_nothing_else_is_served(study, path):
+    page = study.browser().get(path, follow_redirects=False)
+    assert (page.status_code, heading(page)) == (404, "There is no such page")
+
+
+def test_a_browser_that_goes_away_while_it_sends_leaves_no_trace(study):
+    browser, page = study.at_work()
+    form, sent = forms(page)[-1], []
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()),
+    }
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/rate",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    messages = [
+        {"type": "http.request", "body": f"item={form.fields['item']}".encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(study.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert study.store.seen(votes) == []
 
 
 def test_a_wider_policy_names_its_hosts_and_nothing_else():
@@ -255,6 +304,8 @@ def test_a_taken_port_is_said(study):
             serve(study.app, port=taken.getsockname()[1])
     with pytest.raises(InputError, match="Cannot listen"):
         serve(study.app, host="203.0.113.77")
+    with pytest.raises(InputError, match="no port"):
+        serve(study.app, port=70_000)
 
 
 SERVER = """

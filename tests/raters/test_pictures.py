@@ -52,7 +52,7 @@ def fresh(tmp_path_factory):
 def watched(tmp_path_factory):
     """A study with several raters' votes, one of whom does not read."""
     folder = tmp_path_factory.mktemp("watched")
-    with studied(picture_packet(folder / "packet"), folder) as served:
+    with studied(picture_packet(folder / "packet", gold=8), folder) as served:
         gold = set(served.packet.gold)
         ends = [
             rated(served, "Ana", careful(gold, 38.0, 2, "Clearer."), 19, NOON - 5400),

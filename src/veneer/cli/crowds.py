@@ -121,7 +121,7 @@ def _on_mturk(
     name: str, packet: Any, store: str, as_json: bool, production: bool, endpoint: str | None,
     **options: Any,
 ) -> None:  # fmt: skip
-    from veneer.rating import with_crowd
+    from veneer.rating.serving import with_crowd
 
     means = {"production": production, "endpoint_url": endpoint}
     say(with_crowd(packet, store, f"mturk.{name}", **means, **options), as_json)
@@ -147,7 +147,7 @@ def prolific(
     as_json: Json = False,
 ) -> None:
     """Open the study to participants of Prolific: prints what to paste there, and the cost."""
-    from veneer.rating import with_crowd
+    from veneer.rating.serving import with_crowd
 
     say(
         with_crowd(

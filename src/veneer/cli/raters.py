@@ -104,7 +104,7 @@ def pack(
     Prompts are filtered as in the paper's footnote 3. Says what the study will cost and what
     difference it can tell, before anything starts.
     """
-    from veneer.rating import packed
+    from veneer.rating.planning import packed
 
     say(
         packed(
@@ -158,7 +158,7 @@ def power(
     as_json: Json = False,
 ) -> None:
     """How many prompts and raters it takes to tell a win rate from one half, and what they cost."""
-    from veneer.rating import power_told
+    from veneer.rating.planning import power_told
 
     seconds = seconds_per_pair or 60
     told = power_told(
@@ -184,7 +184,7 @@ def serve(
 
     Prints the owner's link. The same command goes on where it stopped.
     """
-    from veneer.rating import serve_study
+    from veneer.rating.serving import serve_study
 
     serve_study(
         packet,
@@ -215,7 +215,7 @@ def invite(
     as_json: Json = False,
 ) -> None:
     """Print invitation links, each for one person. They are shown once and never kept."""
-    from veneer.rating import invited
+    from veneer.rating.serving import invited
 
     say(
         invited(store, names or (), count, again, valid_days=valid_days, public_url=public_url),
@@ -226,7 +226,7 @@ def invite(
 @rate.command(epilog="Example:  veneer rate status --store sqlite:///votes.db")
 def status(store: Store, hourly_usd: Hourly = 15.0, as_json: Json = False) -> None:
     """How far the study is: votes, pace, agreement, each rater. Tells nothing about the models."""
-    from veneer.rating import study_state
+    from veneer.rating.serving import study_state
 
     say(study_state(store, hourly_usd), as_json)
 
@@ -234,7 +234,7 @@ def status(store: Store, hourly_usd: Hourly = 15.0, as_json: Json = False) -> No
 @rate.command(epilog="Example:  veneer rate pause --store sqlite:///votes.db")
 def pause(store: Store, as_json: Json = False) -> None:
     """Hand out no more pairs until `veneer rate resume`; votes in hand wait."""
-    from veneer.rating import set_paused
+    from veneer.rating.serving import set_paused
 
     say(set_paused(store, True), as_json)
 
@@ -242,7 +242,7 @@ def pause(store: Store, as_json: Json = False) -> None:
 @rate.command(epilog="Example:  veneer rate resume --store sqlite:///votes.db")
 def resume(store: Store, as_json: Json = False) -> None:
     """Hand out pairs again."""
-    from veneer.rating import set_paused
+    from veneer.rating.serving import set_paused
 
     say(set_paused(store, False), as_json)
 
@@ -252,7 +252,7 @@ def revoke(
     rater: Rater, store: Store, discard_votes: Discard = False, as_json: Json = False
 ) -> None:
     """End a rater's access; what they have in hand goes to others."""
-    from veneer.rating import ended
+    from veneer.rating.serving import ended
 
     say(ended(store, rater, forget=False, discard_votes=discard_votes), as_json)
 
@@ -265,7 +265,7 @@ def forget(
 
     The votes stay under a number, unless they are discarded too.
     """
-    from veneer.rating import ended
+    from veneer.rating.serving import ended
 
     say(ended(store, rater, forget=True, discard_votes=discard_votes), as_json)
 
@@ -313,7 +313,7 @@ def results(
     as_json: Json = False,
 ) -> None:
     """What raters preferred: majority, win rates, agreement, biases, people beside a judge."""
-    from veneer.rating import results_of_study
+    from veneer.rating.results import results_of_study
 
     say(
         results_of_study(

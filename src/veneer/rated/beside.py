@@ -83,7 +83,8 @@ def verdicts_of(study: Study, judge: Sequence[Comparison]) -> tuple[Verdicts, tu
     Models go by the names of the study, or by their own; "teacher" is the study's.
 
     Raises:
-        InputError: no verdict is on a pair that was shown.
+        InputError: no verdict is on a pair that was shown; two are on one pair in one order, as
+            where a run judged the same model of several seeds.
     """
     names = _names(study)
     shown: dict[tuple[str, frozenset[str]], list[Shown]] = {}
@@ -100,6 +101,7 @@ def verdicts_of(study: Study, judge: Sequence[Comparison]) -> tuple[Verdicts, tu
             "The judge's verdicts are on none of the pairs that raters were shown.",
             "Give a judge's comparisons.jsonl on the same prompts and models.",
         )
+    _check_once(on_pairs)
 
     def key(one: Comparison) -> tuple[str, str, str]:
         return one.judge or "judge", *study.sides(one.first, one.second)
@@ -113,6 +115,19 @@ def verdicts_of(study: Study, judge: Sequence[Comparison]) -> tuple[Verdicts, tu
     left = len(told) - len(on_pairs)
     note = f"{left:,} verdicts of the judge are on pairs that raters were not shown"
     return found, (note,) * bool(left)
+
+
+def _check_once(verdicts: Sequence[Comparison]) -> None:
+    seen = set()
+    for one in verdicts:
+        verdict = (one.judge, one.template, one.prompt, one.first, one.second, one.attempt)
+        if verdict in seen:
+            raise InputError(
+                f"Two verdicts of the judge are on {one.first} and {one.second}, in that order, "
+                f"on one prompt ({one.prompt[:60]!r}): they are on different answers.",
+                "Give the judge's comparisons.jsonl on the answers that raters were shown alone.",
+            )
+        seen.add(verdict)
 
 
 def _names(study: Study) -> dict[str, str]:

@@ -227,9 +227,8 @@ def _in_rounds(draw: Draw, pairs: Sequence[Beside]) -> list[Beside]:
     rounds: list[list[Beside]] = [[] for _ in range(max(map(len, by_prompt.values()), default=0))]
     for prompt in sorted(by_prompt, key=lambda prompt: draw.hex("order", prompt)):
         models = sorted(by_prompt[prompt], key=lambda pair: draw.hex("round", prompt, pair.model))
-        start = int(draw.hex("start", prompt), 16) % len(rounds)
         for at, pair in enumerate(models):
-            rounds[(start + at) % len(rounds)].append(pair)
+            rounds[at].append(pair)
     return [pair for each in rounds for pair in each]
 
 

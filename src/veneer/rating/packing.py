@@ -8,18 +8,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from veneer.answered import Material, of_files, of_run
 from veneer.corpus.filters import refusal_in
 from veneer.errors import InputError, RunFolderError, SpecError
-from veneer.packed import by_count, result_of
 from veneer.raters.packet import FACTS, Packet, digest_of, read_packet, write_packet
 from veneer.raters.pairing import Answered, Beside, Check, Draw, attention_checks, paired
+from veneer.rating.material import Material, of_files, of_run
+from veneer.rating.packed import by_count, result_of
+from veneer.rating.screening import UNKNOWN, Asked, PackSettings, names_in, screened
 from veneer.records import (
     UNHEARD,
     PacketFacts,
     Settled,
 )
-from veneer.screening import UNKNOWN, Asked, PackSettings, names_in, screened
 
 
 def settings_of(**given: Any) -> PackSettings:
@@ -55,7 +55,7 @@ def pack_run(
         settings: see `PackSettings`.
 
     Returns:
-        `veneer.packed.result_of`: JSON-able, with `text` for people.
+        `veneer.rating.packed.result_of`: JSON-able, with `text` for people.
 
     Raises:
         InputError: no study, not finished, unknown models, no prompt left.

@@ -22,7 +22,7 @@ from veneer.raters.power import (
     seconds_for,
     table,
 )
-from veneer.screening import PackSettings
+from veneer.rating.screening import PackSettings
 
 TARGET = 0.55
 """The win rate that is to be told from one half."""

@@ -13,16 +13,16 @@ from veneer.corpus.importing.queries import read_texts
 from veneer.errors import InputError, nearest
 from veneer.measure.recorded import Outputs, read_outputs, split_claim, with_prompts
 from veneer.models.resolve import parse_model
+from veneer.rating.screening import Asked
 from veneer.records import Answer, Dialogue, Subject, read_rows
 from veneer.running import study_in
-from veneer.screening import Asked
 from veneer.steps import ABOUT, RunFolder, Step
 from veneer.study import TEACHER, Examination
 from veneer.trial import Trial
 
 EMBEDDED = (
-    "The embedded world has words and patterns of its own: nearness to the imitation data and "
-    "language are looked at only where --bleu or --language ask for it."
+    "The embedded world has words and patterns of its own: no prompt is left out for its nearness "
+    "to the imitation data, its language or its code, unless --bleu or --language ask for it."
 )
 FILES = "veneer rate pack ONE TWO --out PACKET"
 
@@ -52,7 +52,7 @@ class Material:
 
 
 def of_run(run: Path, models: Sequence[str], against: str | None, of_seed: int | None) -> Material:
-    """Of a run's models; arguments and errors as `veneer.packing.pack_run`."""
+    """Of a run's models; arguments and errors as `veneer.rating.packing.pack_run`."""
     _check_study(run)
     study, here = study_in(run)
     if of_seed is not None and of_seed not in study.seeds:
@@ -137,7 +137,7 @@ def _about(folder: Path) -> Any:
 
 
 def of_files(one: str, other: str, questions: Path | None, corpus: Sequence[Path]) -> Material:
-    """Of two files of recorded outputs; arguments and errors as `veneer.packing.pack_outputs`."""
+    """Of two files of recorded outputs; see `veneer.rating.packing.pack_outputs`."""
     given = []
     for spec in (one, other):
         name, path = split_claim(spec)
