@@ -40,11 +40,12 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "raters"))
-import conftest
 import load_server
 from load_client import Rater, Tally, rate
 from load_server import Process, Server, faults, free_port, invitations, kill_at
 from packets import small_packet
+
+import conftest
 
 PLACES = ("sqlite", "postgres")
 SCENARIOS = (

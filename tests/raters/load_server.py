@@ -29,8 +29,8 @@ from sqlalchemy import create_engine, text
 
 from veneer.raters.packet import Packet, read_packet
 from veneer.raters.server.app import create_app, serve
-from veneer.raters.server.links import hash_of, new_link
 from veneer.raters.server.limits import VOTES, Rate
+from veneer.raters.server.links import hash_of, new_link
 from veneer.raters.store import databases, desk, open_store
 from veneer.raters.store.people import invite
 
@@ -102,6 +102,11 @@ class Server:
         assert self._process is not None
         assert self._process.pid is not None
         return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and _runs(self._process)
 
     def kill(self) -> None:
         """SIGKILL: nothing is finished."""
