@@ -6,10 +6,7 @@ Run from the project's root:  .venv/bin/python docs/generate.py
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +19,15 @@ COMMANDS = (
     "train",
     "measure",
     "judge",
+    "rate",
+    *(
+        f"rate {name}"
+        for name in (
+            *("pack", "power", "serve", "invite", "status", "pause", "resume", "revoke"),
+            *("forget", "results", "prolific", "mturk"),
+        )
+    ),
+    *(f"rate mturk {name}" for name in ("launch", "approve", "expire", "status")),
     "run",
     "audit",
     "status",
@@ -31,10 +37,16 @@ COMMANDS = (
 
 
 def help_of(command: str) -> str:
-    """What `veneer COMMAND --help` prints on a terminal 88 columns wide."""
-    environment = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1"}
-    words = [sys.executable, "-m", "veneer", *([command] if command else []), "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    """What `veneer COMMAND --help` prints on a terminal 80 columns wide."""
+    from typer.testing import CliRunner
+
+    from veneer.cli import app
+
+    words = [*command.split(), "--help"]
+    plain = {"NO_COLOR": "1"}
+    done = CliRunner().invoke(
+        app, words, prog_name="veneer", env=plain, terminal_width=78, catch_exceptions=False
+    )
     return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
 
 

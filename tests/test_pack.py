@@ -7,11 +7,11 @@ import pytest
 import sacrebleu
 
 from veneer.errors import InputError, RunFolderError, SpecError
-from veneer.rating.packing import PackSettings, pack_outputs, pack_run, settings_of
 from veneer.raters.packet import KEY, PAIRS, read_packet
 from veneer.raters.power import Design, prompts_needed
-from veneer.records import Answer, Dialogue, Message, Subject, write_rows
+from veneer.rating.packing import PackSettings, pack_outputs, pack_run, settings_of
 from veneer.rating.screening import names_in
+from veneer.records import Answer, Dialogue, Message, Subject, write_rows
 from veneer.spec import load_study
 from veneer.steps import RunFolder
 from veneer.steps.folder import new_partial

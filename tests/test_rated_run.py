@@ -10,6 +10,7 @@ from veneer.measure.preference import preference_report, preference_sheets_of
 from veneer.records import (
     RATERS,
     Comparison,
+    Estimate,
     Findings,
     Measurement,
     PreferenceReport,
@@ -56,7 +57,9 @@ def rated(run: Path, wins: dict[str, list[float]]) -> Path:
             for k, w in enumerate(won)
         ]
         sheets += preference_sheets_of(rows, subject, "teacher")
-        reports.append(preference_report(rows, subject, "teacher"))
+        agreed = Estimate(value=0.5, low=0.25, high=0.75, n=len(won))
+        report = preference_report(rows, subject, "teacher")
+        reports.append(report.model_copy(update={"agreement": agreed}))
     write_rows(out / "sheets.jsonl", sheets)
     write_rows(out / "preferences.jsonl", reports)
     return out
@@ -99,7 +102,12 @@ def test_votes_reach_measurements_claims_and_report_and_leave_again(run) -> None
         if p.subject.role == "base"
     ]
     assert report.judge == RATERS
-    assert "human raters" in (run / "report/index.html").read_text("utf-8")
+    page = (run / "report/index.html").read_text("utf-8")
+    assert "human raters" in page
+    assert "raters agree (Krippendorff" in page
+    assert "0.50" in page
+    assert "[0.25, 0.75]" in page
+    assert any("Krippendorff's alpha 0.50 [0.25, 0.75] (n 40)" in e.text for e in told.evidence)
     assert steps.items() <= {p: p.stat().st_mtime_ns for p in run.glob("steps/*/step.json")}.items()
     for path in folder.iterdir():
         path.unlink()

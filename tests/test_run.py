@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from veneer.findings import conclude, measurements
-from veneer.rating.packing import PackSettings, pack_run
 from veneer.raters.packet import read_packet
+from veneer.rating.packing import PackSettings, pack_run
 from veneer.records import Answer, Findings, Measurement, ScoreSheet, StudyFacts, read_rows
 
 TINY = Path(__file__).parent / "tiny.yaml"

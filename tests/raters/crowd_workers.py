@@ -11,8 +11,9 @@ from html.parser import HTMLParser
 
 import httpx
 import uvicorn
+from mturk_rules import Worker
+from mturk_server import Assignment, FakeTurk, Hit
 
-from mturk_server import Assignment, FakeTurk, Hit, Worker
 from veneer.raters.server.app import create_app
 from veneer.raters.server.limits import Rate
 from veneer.raters.server.site import MTURK
@@ -35,7 +36,7 @@ def served(store, packet, *, turk: FakeTurk | None = None, public_url=None) -> I
         thread.join(0.005)
         assert thread.is_alive()
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
+    server.should_exit = server.force_exit = True
     thread.join(10)
 
 

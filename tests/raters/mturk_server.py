@@ -10,49 +10,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import threading
 import time
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlencode, urlsplit
-from xml.etree import ElementTree
+from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import escape
 
 import botocore.session
 from botocore.validate import ParamValidator
+from mturk_rules import SCHEMAS, Refusal, Worker, check_hit, external_url
 
-SCHEMAS = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas"
 NO_ASSIGNMENT = "ASSIGNMENT_ID_NOT_AVAILABLE"
-PERCENT, HITS, LOCALE = "000000000000000000L0", "00000000000000000040", "00000000000000000071"
 MODEL = botocore.session.get_session().get_service_model("mturk")
-
-
-class Refusal(Exception):
-    def __init__(self, code: str, message: str, kind: str = "RequestError", status: int = 400):
-        super().__init__(message)
-        self.body = {"__type": kind, "Message": message, "TurkErrorCode": code}
-        self.status = status
-
-
-@dataclass
-class Worker:
-    """One worker as Amazon knows them."""
-
-    id: str
-    percent: int = 99
-    hits: int = 5000
-    country: str = "US"
-
-    def meets(self, requirement: dict) -> bool:
-        wanted = requirement.get("IntegerValues", [])
-        match requirement["QualificationTypeId"], requirement["Comparator"]:
-            case (kind, "GreaterThanOrEqualTo") if kind in (PERCENT, HITS):
-                return {PERCENT: self.percent, HITS: self.hits}[kind] >= wanted[0]
-            case (kind, "In") if kind == LOCALE:
-                return self.country in [each["Country"] for each in requirement["LocaleValues"]]
-        raise AssertionError(f"an unknown requirement: {requirement}")
 
 
 @dataclass
@@ -94,7 +65,8 @@ class FakeTurk:
     """The service, its workers' site, and the faults that a test asks for.
 
     `faults` holds (operation, fault) in the order in which they strike: "throttle", "fail" (500,
-    nothing done), "drop" (done, but the answer is lost), "funds", "denied", "keys".
+    nothing done), "drop" (done, but the answer is lost), "funds", "denied", "keys"; and, until
+    `hung` is set by whoever asked for it: "hang" (nothing done), "hang after" (done).
     """
 
     def __init__(self) -> None:
@@ -105,6 +77,7 @@ class FakeTurk:
         self.charged = Decimal(0)
         self.ahead = 0.0  # seconds by which this service's clock runs ahead
         self.lock = threading.RLock()
+        self.hanging, self.hung = threading.Event(), threading.Event()
         self._numbers = itertools.count(1)
         handler = type("Handler", (_Handler,), {"turk": self})
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -132,6 +105,8 @@ class FakeTurk:
             if fault is not None:
                 self.faults.remove(fault)
             match fault:
+                case (_, "hang"):
+                    self._hang()
                 case (_, "throttle"):
                     raise Refusal("", "Rate exceeded", "ThrottlingException")
                 case (_, "fail"):
@@ -153,9 +128,17 @@ class FakeTurk:
             said = getattr(self, f"_{name}")(**given)
             report = ParamValidator().validate(said, model.output_shape)
             assert not report.has_errors(), report.generate_report()
-            if fault is not None and fault[1] == "drop":
-                raise ConnectionAbortedError
+            match fault:
+                case (_, "drop"):
+                    raise ConnectionAbortedError
+                case (_, "hang after"):
+                    self._hang()
             return said
+
+    def _hang(self) -> None:
+        self.hanging.set()
+        assert self.hung.wait(20)
+        raise ConnectionAbortedError
 
     def _tick(self) -> None:
         now = self.now()
@@ -189,7 +172,7 @@ class FakeTurk:
                 "AWS.MechanicalTurk.HitAlreadyExists",
                 f"The HIT with ID {made} already exists for the request token ({int(when)})",
             )
-        _check_hit(given)
+        check_hit(given)
         now = self.now()
         hit = Hit(self._id(), given, now, now + given["LifetimeInSeconds"])
         self.hits[hit.id] = hit
@@ -293,7 +276,11 @@ class FakeTurk:
                 for hit in self.hits.values()
                 if self.now() < hit.expires
                 and hit.taken < hit.request["MaxAssignments"]
-                and all(worker.meets(each) for each in hit.request["QualificationRequirements"])
+                and all(
+                    worker.meets(each)
+                    for each in hit.request["QualificationRequirements"]
+                    if each["ActionsGuarded"] == "DiscoverPreviewAndAccept"
+                )
                 and not any(each.worker == worker.id for each in hit.assignments)
             ]
 
@@ -314,7 +301,7 @@ class FakeTurk:
         if assignment is not None:
             shown["assignmentId"] = assignment.id
             shown |= {"workerId": assignment.worker, "turkSubmitTo": self.url}
-        return f"{_external_url(hit.request['Question'])}?{urlencode(shown)}"
+        return f"{external_url(hit.request['Question'])}?{urlencode(shown)}"
 
     def take_in(self, fields: list[tuple[str, str]]) -> None:
         """What workers' browsers POST to /mturk/externalSubmit."""
@@ -339,40 +326,10 @@ class FakeTurk:
             assignment.status, assignment.submitted = "Submitted", self.now()
 
 
-def _external_url(question: str) -> str:
-    root = ElementTree.fromstring(question)
-    space = f"{{{SCHEMAS}/2006-07-14/ExternalQuestion.xsd}}"
-    assert root.tag == f"{space}ExternalQuestion"
-    assert [each.tag for each in root] == [f"{space}ExternalURL", f"{space}FrameHeight"]
-    assert int(root[1].text or "") >= 0
-    return root[0].text or ""
-
-
-def _check_hit(given: dict) -> None:
-    """What Amazon's reference asks of CreateHIT beyond the model."""
-    url = urlsplit(_external_url(given["Question"]))
-    rules = {
-        "https": url.scheme == "https" or url.hostname == "127.0.0.1",
-        "token": 0 < len(given["UniqueRequestToken"]) <= 64,
-        "title": 0 < len(given["Title"]) <= 128,
-        "description": 0 < len(given["Description"]) <= 2000,
-        "keywords": len(given["Keywords"]) <= 1000,
-        "annotation": len(given["RequesterAnnotation"]) <= 255,
-        "reward": re.fullmatch(r"\d+\.\d\d", given["Reward"]) and Decimal(given["Reward"]) > 0,
-        "lifetime": 30 <= given["LifetimeInSeconds"] <= 31_536_000,
-        "duration": 30 <= given["AssignmentDurationInSeconds"] <= 31_536_000,
-        "approval": 0 <= given["AutoApprovalDelayInSeconds"] <= 2_592_000,
-        "assignments": 1 <= given["MaxAssignments"] <= 1_000_000_000,
-        "qualifications": len(given["QualificationRequirements"]) <= 10,
-    }
-    broken = [name for name, held in rules.items() if not held]
-    if broken:
-        raise Refusal("AWS.MechanicalTurk.ParameterValidationError", f"wrong: {broken}")
-
-
 class _Handler(BaseHTTPRequestHandler):
     turk: FakeTurk
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

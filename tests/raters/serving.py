@@ -148,8 +148,9 @@ class Served:
 
     def owner_cookie(self) -> dict[str, str]:
         """The cookie of a browser that is the owner's."""
-        link, cookie = self.owner_link(), f"owner {time.monotonic_ns()}".replace(" ", "-")
-        hashes = links.hash_of(link.rpartition("/")[2]), links.hash_of(cookie)
+        token = self.owner_link().rpartition("/")[2]
+        cookie = links.new_cookie(self.store.secret, token)
+        hashes = links.hash_of(token), links.hash_of(cookie)
         self.store.now(people.begin_owner, *hashes, time.time())
         return {"owner": cookie}
 

@@ -1,35 +1,26 @@
 """Mechanical Turk from launch to payment, on a stand-in for it and the real pages."""
 
 import itertools
-import json
 import statistics
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from decimal import Decimal
 
 import pytest
-from crowd_workers import Browser, Turker, forms, served
-from mturk_server import NO_ASSIGNMENT, FakeTurk, Worker
-from packets import STUDENT, TEACHER, small_packet
+from crowd_study import Study, made_up_keys
+from crowd_workers import Turker, served
+from mturk_rules import Worker
+from mturk_server import FakeTurk
 
 from veneer.errors import InputError
-from veneer.raters.crowds import aws, mturk, prolific
-from veneer.raters.server import links
-from veneer.raters.store import open_store, people, progress, voting
-
-from veneer.raters.store.terms import Assigned
+from veneer.raters.crowds import mturk
+from veneer.raters.store import progress
 
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch, tmp_path):
-    """Made-up keys, and no configuration but the test's own."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_MTURK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    made_up_keys(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -37,36 +28,6 @@ def turk():
     fake = FakeTurk()
     yield fake
     fake.close()
-
-
-class Study:
-    """A store, its server, and the commands an owner would type."""
-
-    def __init__(self, turk, folder, **packet):
-        self.turk = turk
-        self.packet = small_packet(folder / "packet", **packet)
-        self.store = open_store(f"sqlite:///{folder}/votes.db", self.packet)
-        self.url = ""
-
-    def launch(self, pairs=3, budget_usd="20", **more):
-        given = {"public_url": self.url or "http://127.0.0.1:1", "endpoint_url": self.turk.url}
-        given |= {"seconds_per_pair": 30, "clock": self.turk.now} | more
-        return mturk.launch(
-            self.store, self.packet, pairs_per_assignment=pairs, budget_usd=budget_usd, **given
-        )
-
-    def do(self, command, **more):
-        given = {"endpoint_url": self.turk.url, "clock": self.turk.now} | more
-        return command(self.store, self.packet, **given)
-
-    def status(self, budget_usd="20"):
-        return self.do(mturk.status, budget_usd=budget_usd)
-
-    def state(self):
-        return self.store.seen(progress.state, time.time())
-
-    def votes(self):
-        return self.store.seen(progress.votes)
 
 
 @pytest.fixture
@@ -94,6 +55,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
         Worker("IN", country="IN"), Worker("SLOPPY", percent=94), Worker("NEW", hits=99)
     ]  # fmt: skip
     assert [turk.seen_by(worker) for worker in strangers] == [[], [], []]
+    for country in ("US", "GB", "CA", "AU", "NZ", "IE"):
+        assert turk.seen_by(Worker("HOME", 95, 100, country)) == [hit]
     crowd = [
         Turker(turk, Worker(f"A{n}WORKER", country=c)) for n, c in enumerate(["US", "IE", "NZ"])
     ]
@@ -103,9 +66,8 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
 
     seen = study.status()
     assert (seen["submitted"], seen["available"], seen["approved"]) == (3, 4, 0)
-    assert study.do(mturk.approve) | {"text": ""} == {
-        "approved": 3, "rejected": 0, "failing": [], "text": ""
-    }  # fmt: skip
+    first = study.do(mturk.approve)
+    assert first == first | {"approved": 3, "rejected": 0, "failing": [], "ended": False}
     assert study.do(mturk.approve)["approved"] == 0
     assert turk.charged == Decimal("1.38")
 
@@ -119,15 +81,17 @@ def test_a_study_goes_from_launch_to_payment(study, turk):
     # Complete: the next command takes the HIT off the market, and the free place's money is back.
     done = study.do(mturk.approve)
     assert done["approved"] == 3
-    assert "1 open HITs were taken off the market" in done["text"]
+    assert "1 open HIT was taken off the market" in done["text"]
     assert turk.seen_by(Worker("LATE")) == []
     last = study.status()
     assert (last["spent_cents"], last["committed_cents"]) == (6 * 46, 6 * 46)
     assert turk.liable() == turk.charged == Decimal("2.76")
+    turk.hits.clear()  # Amazon deletes HITs in the end
+    assert study.status()["spent_cents"] == 6 * 46
     with pytest.raises(InputError, match="every pair has all its ratings"):
         study.launch()
     raters = defaultdict(set)
-    for vote in study.votes():
+    for vote in study.store.seen(progress.votes):
         assert vote.origin == "mturk"
         raters[vote.item].add(vote.rater)
     assert [len(who) for who in raters.values()] == [3] * 6
@@ -142,12 +106,12 @@ def test_the_reward_follows_the_measured_median(turk, tmp_path):
     spent = []
     for rater in range(3):
         cookie, at = f"cookie {rater}", now
-        begin(study, f"rater {rater}", cookie, at)
+        study.begin(f"rater {rater}", cookie, at)
         for _ in range(7):
-            assert hand(study, cookie, at)
+            assert study.hand(cookie, at)
             spent.append(next(taken))
             at += spent[-1]
-            vote(study, cookie, at)
+            study.vote(cookie, at)
     assert statistics.median(spent) == 44
     # 3 x 44 x 1500 / 3600 is 55 cents to the cent: no float makes 56 of it.
     said = study.launch(assignments=1, seconds_per_pair=None)
@@ -164,7 +128,7 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     with pytest.raises(InputError, match=r"20 assignments cost \$9.20.*enough for 19 of") as caught:
         study.launch(budget_usd="9.19", reserve=0)
     assert "--assignments 19" in caught.value.hint
-    assert "--budget of 9.20" in caught.value.hint
+    assert "--budget-usd of 9.20" in caught.value.hint
     assert not turk.hits
 
     assert study.launch(budget_usd="9.20", reserve=0)["hits"] == 3
@@ -190,8 +154,8 @@ def test_hits_have_nine_assignments_at_most_and_the_budget_is_hard(turk, tmp_pat
     study.store.close()
 
 
-def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
-    study = Study(turk, tmp_path, pairs=60, ratings=3)
+def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path, store_url):
+    study = Study(turk, tmp_path, store_url, pairs=60, ratings=3)
     refused = []
 
     def launch():
@@ -211,18 +175,26 @@ def test_two_launches_at_once_do_not_pass_the_budget(turk, tmp_path):
     study.store.close()
 
 
-def begin(study, label, cookie, at):
-    link = links.hash_of(label)
-    study.store.now(people.invite, label, link, at + 1e6, at)
-    study.store.now(people.begin, link, links.hash_of(cookie), at)
+def test_watching_pays_as_work_comes_and_ends_with_the_study(study, turk):
+    study.launch(pairs=6, assignments=9)
+    crowd = [Turker(turk, Worker(f"W{n}")) for n in range(4)]
+    said, waited = [], []
 
+    def wait(seconds):
+        """While the command sleeps one worker does an assignment, and Amazon fails once."""
+        waited.append(seconds)
+        assert crowd[len(waited) - 1].work()
+        if len(waited) == 2:
+            turk.faults = [("ListAssignmentsForHIT", "fail")] * 5
 
-def hand(study, cookie, at):
-    """The pair that this cookie's rater has in hand; None without one."""
-    _, now = study.store.now(voting.seen_now, links.hash_of(cookie), at)
-    return now.item if isinstance(now, Assigned) else None
-
-
-def vote(study, cookie, at):
-    item = hand(study, cookie, at)
-    study.store.now(voting.vote_and_next, links.hash_of(cookie), item, 1, "", at)
+    last = study.do(mturk.watch, say=said.append, wait=wait, every_seconds=7.0)
+    # Three workers rate all six pairs; the fourth never gets to see a HIT.
+    assert waited == [7.0] * 3
+    assert (last["approved"], last["available"], last["submitted"]) == (3, 0, 0)
+    assert [text.split(",")[0] for text in said if "approved" in text] == [
+        "1 assignment approved",
+        "2 assignments approved",
+    ]
+    assert sum("Run the same command again" in text for text in said) == 1
+    assert "taken off the market" in said[-1]
+    assert turk.liable() == turk.charged == 3 * next(iter(turk.hits.values())).unit()

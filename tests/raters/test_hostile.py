@@ -11,40 +11,39 @@ from hostile import AWAY, KINDS, hostile, last_word
 from packets import small_packet
 from playwright.sync_api import expect
 from serving import browsing, studied
+from watching import watched
 
 from veneer.raters.packet import write_packet
 from veneer.raters.server.limits import Rate
 from veneer.raters.server.rendering import plain, rendered
 from veneer.raters.store import progress
 
-ELEMENTS = set(
-    [
-        "p",
-        "br",
-        "hr",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "ul",
-        "ol",
-        "li",
-        "blockquote",
-        "pre",
-        "code",
-        "em",
-        "strong",
-        "s",
-        "div",
-        "span",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-    ]
-)
+ELEMENTS = {
+    "p",
+    "br",
+    "hr",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "pre",
+    "code",
+    "em",
+    "strong",
+    "s",
+    "div",
+    "span",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 ATTRIBUTES = {"dir", "class", "start", "tabindex"}
 CLASSES = {"link", "address", "image", "mark", "plain", "table", "info", "left", "center", "right"}
 
@@ -149,21 +148,6 @@ def browser():
         yield browser
 
 
-def watched(page, address):
-    """What a page does that it should not: a list that fills."""
-    seen = []
-    page.on("dialog", lambda dialog: (seen.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("console", lambda said: seen.append(f"console {said.text}"))
-    page.on("pageerror", lambda error: seen.append(f"error {error}"))
-    page.on("popup", lambda popup: seen.append(f"popup {popup.url}"))
-    page.on("download", lambda download: seen.append(f"download {download.url}"))
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith(f"{address}/") else seen.append(asked.url),
-    )
-    return seen
-
-
 def study_of(kinds, folder):
     """A plain pair, then two kinds a pair as its outputs, and a third as its prompt."""
     two = list(zip(kinds[::2], [*kinds[1::2], kinds[0]], strict=False))
@@ -218,3 +202,20 @@ def test_only_harmless_elements_are_made_of_any_text(browser, tmp_path):
                 assert found["whole"], kind
                 assert found["text"].rstrip().endswith(last_word(kind)), kind
         assert page.evaluate("window.ran") is None
+
+
+def test_numbers_of_right_to_left_lists_are_seen(browser, tmp_path):
+    lists = "1. عربي\n2. עברית\n\n- one\n- two"
+    packet = small_packet(tmp_path / "p", pairs=1, outputs=lambda n: (lists, "x"))
+    with studied(packet, tmp_path) as served, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(served.address + served.invite())
+        page.get_by_role("button", name="Start").click()
+        room = page.locator(".said li").evaluate_all(
+            """items => items.map(li => {
+              const at = li.getBoundingClientRect(), box = li.closest('.said').getBoundingClientRect();
+              return getComputedStyle(li).direction === 'rtl' ? box.right - at.right : at.left - box.left;
+            })"""
+        )
+        assert len(room) == 4
+        assert min(room) >= 24  # pixels, where the number or the dot stands

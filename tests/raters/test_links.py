@@ -41,7 +41,11 @@ def test_a_cookie_knows_what_opened_it():
     assert links.opened_with(SECRET, cookie, "token")
     assert not links.opened_with(SECRET, cookie, "token2")
     assert not links.opened_with(OTHER, cookie, "token")
-    assert not links.opened_with(SECRET, "é", "token")
+    for forged in ("é", "", ".", "..", "a.b.c", cookie[:-1], "A" + cookie[1:], cookie + ".x"):
+        assert not links.opened_with(SECRET, forged, "token")
+        assert not links.is_ours(SECRET, forged)
+    assert links.is_ours(SECRET, cookie)
+    assert not links.is_ours(OTHER, cookie)
     assert "token" not in cookie
 
 

@@ -15,7 +15,7 @@ from serving import rated, studied
 
 from veneer.raters.server import links
 from veneer.raters.server.owner_watch import agreement_of, choices_together, spent
-from veneer.raters.store import progress
+from veneer.raters.store import crowds, progress
 
 GETS = ["", "/progress", "/raters", "/votes.csv", "/votes.jsonl", "/raters/1", "/raters/1/revoke"]
 POSTS = ["/pause", "/links", "/raters/1/renew", "/raters/1/revoke", "/raters/1/forget"]
@@ -128,21 +128,18 @@ def test_invitations_are_shown_once_and_never_kept(served, owner, tmp_path):
     assert "Émile\r\n</textarea>" in clash.text  # what was written is still there
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
+def test_what_cannot_be_invited(served, owner):
+    for fields, words in (
         ({"labels": "", "count": "0", "days": "7"}, "a number of links from 1 to 200"),
         ({"labels": "", "count": "1e3", "days": "7"}, "a number of links from 1 to 200"),
         ({"labels": "Ana", "count": "", "days": "400"}, "1 to 365 days"),
         ({"labels": "Ana\nAna", "count": "", "days": "7"}, "there twice"),
         ({"labels": "A" * 81, "count": "", "days": "7"}, "at most 80 characters"),
         ({"labels": "\n".join(map(str, range(201))), "days": "7"}, "at most 200 links"),
-    ],
-)
-def test_what_cannot_be_invited(served, owner, fields, words):
-    page = owner.post("/owner/links", data=hidden(owner.get("/owner")) | fields)
-    assert page.status_code == 422
-    assert words in page.text
+    ):
+        page = owner.post("/owner/links", data=hidden(owner.get("/owner")) | fields)
+        assert page.status_code == 422, fields
+        assert words in page.text
     assert served.store.seen(progress.raters, NOW) == []
 
 
@@ -214,23 +211,26 @@ def test_a_forgotten_rater_gets_no_new_link(served, owner):
     assert "r1 was forgotten" in page.text
 
 
-@pytest.mark.parametrize(("what", "said"), [("revoke", "is revoked"), ("forget", "is forgotten")])
-@pytest.mark.parametrize("votes", ["keep", "discard"])
-def test_a_rater_is_taken_out(served, owner, what, said, votes):
+def test_raters_are_taken_out(served, owner):
     three_raters(served)
-    given = {r.rater: r.votes for r in served.store.seen(progress.raters, NOW)}
-    page = owner.get(f"/owner/raters/2/{what}")
-    assert "Ben" in page.text
-    fields = hidden(page) | {"votes": votes}
-    for _ in range(2):
-        answer = owner.post(f"/owner/raters/2/{what}", data=fields)
-        assert answer.status_code == 303
-    assert f"r2 {said}" in owner.get(answer.headers["location"]).text
-    left = served.store.seen(progress.raters, NOW)[1]
-    assert left.votes == (0 if votes == "discard" else given[2])
-    assert left.link == "revoked"
-    assert left.label == ("" if what == "forget" else "Ben")
-    assert given[2] > 0
+    rated(served, "Dario", lambda pair, n: (0, 20.0, "Why not."), 5, NOW)
+    given = [rater.votes for rater in served.store.seen(progress.raters, NOW)]
+    assert min(given) > 0
+    ways = [("revoke", "keep"), ("revoke", "discard"), ("forget", "keep"), ("forget", "discard")]
+    for number, (what, votes) in enumerate(ways, 1):
+        page = owner.get(f"/owner/raters/{number}/{what}")
+        label = ("Ana", "Ben", "Cleo", "Dario")[number - 1]
+        assert label in page.text
+        fields = hidden(page) | {"votes": votes}
+        for _ in range(2):
+            answer = owner.post(f"/owner/raters/{number}/{what}", data=fields)
+            assert answer.status_code == 303
+        said = "is revoked" if what == "revoke" else "is forgotten"
+        assert f"r{number} {said}" in owner.get(answer.headers["location"]).text
+        left = served.store.seen(progress.raters, NOW)[number - 1]
+        assert left.votes == (0 if votes == "discard" else given[number - 1])
+        assert left.link == "revoked"
+        assert left.label == ("" if what == "forget" else label)
 
 
 def test_votes_as_files(served, owner):
@@ -271,6 +271,18 @@ def test_numbers_are_those_of_the_votes(served, owner):
     part = owner.get("/owner/progress", headers={"HX-Request": "true"}).text
     assert "<html" not in part
     assert f'<span class="count">{len(votes)}</span>' in part
+
+
+def test_the_crowds_money_is_that_of_its_ledger(served, owner):
+    def launched(conn, environment, state):
+        facts = {"environment": environment}
+        campaign = crowds.add_campaign(conn, "mturk", environment, 5, facts, NOW)
+        crowds.add_hit(conn, f"{environment} hit", campaign, 9, 100, 20, state)
+
+    served.store.now(launched, "production", "open 4 1")
+    served.store.now(launched, "sandbox", "open 9 0")
+    page = owner.get("/owner").text
+    assert "$4.80 paid of $10.80 committed" in page  # 4 and 9 of 120 cents; the sandbox is free
 
 
 def test_a_study_without_votes_is_shown(served, owner):

@@ -111,15 +111,15 @@ def test_pace_of_a_study_younger_than_an_hour_is_over_its_own_time():
 
 
 def test_money_so_far_and_at_the_end():
-    money = told(study_view(Watched(NOW, RUNNING, spent=Spent(5400.0, 1250)), 20.0).money)
+    money = told(study_view(Watched(NOW, RUNNING, spent=Spent(5400.0, 500, 1250)), 20.0).money)
     assert money["Own people so far"] == "1.5 h × $20.00 an hour = $30.00"
-    assert money["Crowd, with fees"] == "$12.50 committed; paid for work that is done"
+    assert money["Mechanical Turk, with fees"] == "$5.00 paid of $12.50 committed"
     # 180 votes are left, and 90 of one's own people cost 30 dollars
     assert money["At the end, if own people do the rest"] == "about $102.50"
     whole = replace(RUNNING, votes=300)
     done = told(study_view(Watched(NOW, whole, spent=Spent(7200.0)), 15.0).money)
     assert done["In all"] == "$30.00"
-    assert "Crowd, with fees" not in done
+    assert "Mechanical Turk, with fees" not in done
 
 
 def test_agreement_says_n_and_what_is_missing():

@@ -1,5 +1,6 @@
 """Headers, cookies, forged forms, limits; and the server itself."""
 
+import asyncio
 import os
 import re
 import signal
@@ -58,6 +59,54 @@ def test_every_answer_has_the_headers(study):
     ]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/rate/",
+        "/i/",
+        "/static/../app.py",
+        "/static/LICENSE-htmx",
+    ],
+)
+def test_nothing_else_is_served(study, path):
+    page = study.browser().get(path, follow_redirects=False)
+    assert (page.status_code, heading(page)) == (404, "There is no such page")
+
+
+def test_a_browser_that_goes_away_while_it_sends_leaves_no_trace(study):
+    browser, page = study.at_work()
+    form, sent = forms(page)[-1], []
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()),
+    }
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/rate",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    messages = [
+        {"type": "http.request", "body": f"item={form.fields['item']}".encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(study.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert study.store.seen(votes) == []
+
+
 def test_a_wider_policy_names_its_hosts_and_nothing_else():
     wide = policy(["https://a.example"], ["https://b.example"])
     assert "frame-ancestors https://a.example;" in wide
@@ -96,7 +145,7 @@ def test_cookies(tmp_path, url, name, ending):
         welcome = browser.get(study.invited()[1])
         started = forms(welcome)[0].send(browser, follow=False)
         new, old = started.headers.get_list("Set-Cookie")
-        assert re.fullmatch(rf"{name}=[\w.-]{{45}}; Path=/; Max-Age=7776000; {ending}", new)
+        assert re.fullmatch(rf"{name}=[\w.-]{{68}}; Path=/; Max-Age=7776000; {ending}", new)
         assert old.startswith(name.replace("rater", "start") + "=; Path=/; Max-Age=0;")
         assert heading(browser.get("/rate")) == "Pair 1 of 3"
 
@@ -214,10 +263,28 @@ def test_failed_links_are_limited_an_address_and_good_ones_are_not(tmp_path):
         assert study.at_work()[1].status_code == 200
 
 
-def test_an_error_of_ours_is_a_page_without_a_trace(study, monkeypatch):
-    browser, _ = study.at_work()
-    study.store.secret = None
-    page = browser.get("/rate")
+def test_a_forged_cookie_asks_nothing_of_the_store(tmp_path):
+    with Study(tmp_path, failed_links=Rate(per_second=0.001, burst=3)) as study:
+        good, _ = study.at_work()
+        study.store.close()  # whoever asks it now fails
+        forger = study.browser()
+        tried = []
+        for n in range(5):
+            forger.cookies.set("rater", f"{n:022}.{n:022}.{n:022}")
+            tried.append(forger.get("/rate").status_code)
+        assert tried == [403, 403, 403, 429, 429]
+        assert good.get("/rate").status_code == 503
+
+
+def test_what_htmx_is_stands_beside_it():
+    static = SOURCE / "veneer/raters/server/static"
+    assert 'version:"2.0.11"' in (static / "htmx.min.js").read_text("utf-8")
+    assert "Zero-Clause BSD" in (static / "LICENSE-htmx").read_text("utf-8")
+
+
+def test_an_error_of_ours_is_a_page_without_a_trace(study):
+    study.packet.by_id.clear()
+    _, page = study.at_work()
     assert (page.status_code, heading(page)) == (500, "Something went wrong on the server")
     assert "Traceback" not in page.text
     assert page.headers["Referrer-Policy"] == "no-referrer"
@@ -237,6 +304,8 @@ def test_a_taken_port_is_said(study):
             serve(study.app, port=taken.getsockname()[1])
     with pytest.raises(InputError, match="Cannot listen"):
         serve(study.app, host="203.0.113.77")
+    with pytest.raises(InputError, match="no port"):
+        serve(study.app, port=70_000)
 
 
 SERVER = """

@@ -52,13 +52,13 @@ def fresh(tmp_path_factory):
 def watched(tmp_path_factory):
     """A study with several raters' votes, one of whom does not read."""
     folder = tmp_path_factory.mktemp("watched")
-    with studied(picture_packet(folder / "packet"), folder) as served:
+    with studied(picture_packet(folder / "packet", gold=8), folder) as served:
         gold = set(served.packet.gold)
         ends = [
             rated(served, "Ana", careful(gold, 38.0, 2, "Clearer."), 19, NOON - 5400),
             rated(served, "Ben", careful(gold, 51.0, 4), 17, NOON - 4000),
-            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 13, NOON - 2400),
-            rated(served, "Émile", careful(gold, 44.0, 5), 12, NOON - 600),
+            rated(served, "desk 4", lambda pair, n: (2, 6.0, ""), 19, NOON - 2400),
+            rated(served, "Émile", careful(gold, 44.0, 5), 12, NOON - 780),
         ]
         assert max(ends) < NOON
         served.invite("Fatou", NOON - 5400)

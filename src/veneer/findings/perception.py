@@ -38,7 +38,8 @@ def raters_fooled(grid: Grid) -> tuple[Verdict, list[Evidence]]:
         if number.defined:
             liked.append((number, line))
             able += [gap] if gap.defined else []
-    beside = [*_other_preferences(grid), *_at_equal_lengths(grid), *_biases(grid)]
+    beside = [*_other_preferences(grid), *_at_equal_lengths(grid)]
+    beside += [*_biases(grid), *_agreement(grid)]
     if not liked:
         why = "Undecided: needs preferences for the student against the teacher or one opponent."
         return "undecided", [told(why), *lines, *beside]
@@ -194,6 +195,21 @@ def _biases(grid: Grid) -> list[Evidence]:
         about = f"{_who(grid, report)} against {_foe(report.against)}: {judge}"
         lines += [told(f"{about}: {bias}") for bias in report.biases]
     return list(dict.fromkeys(lines))
+
+
+def _agreement(grid: Grid) -> list[Evidence]:
+    """How far raters agreed on each model."""
+    lines = []
+    for report in grid.judged:
+        e = report.agreement
+        if e is None:
+            continue
+        alpha = f"undefined ({e.note})" if e.value is None else f"{e.value:.2f}"
+        if e.value is not None and e.low is not None and e.high is not None:
+            alpha += f" [{e.low:.2f}, {e.high:.2f}] (n {e.n:,})"
+        about = f"{_who(grid, report)} against {_foe(report.against)}"
+        lines.append(told(f"{about}: raters agree by Krippendorff's alpha {alpha}"))
+    return lines
 
 
 def _who(grid: Grid, report: PreferenceReport) -> str:

@@ -208,8 +208,9 @@ def _model(
     sheets = preference_sheets_of([*looked, *settled], subject, against, me=me)
     values = [value for value in sheets[0].values if value is not None]
     by_origin, differences = origin_rates(own, mine, seed)
+    agreed = agreement(choices_of(own, items), seed=seed)
     return ModelRates(
-        report=whole,
+        report=whole.model_copy(update={"agreement": agreed.alpha}),
         sheets=tuple(sheets),
         sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         votes=len(own),
@@ -218,7 +219,7 @@ def _model(
         with_failing=rates[0],
         without_failing=rates[1],
         categories=tuple(category_measurements(sheets[:1])),
-        agreement=agreement(choices_of(own, items), seed=seed),
+        agreement=agreed,
         origins=by_origin,
         differences=differences,
         judges=beside(study, counted, items, verdicts, seed),

@@ -10,8 +10,10 @@ from typing import Any
 from veneer.errors import InputError
 from veneer.raters.packet import Packet, read_packet
 from veneer.rating.opening import opened
-from veneer.records import Comparison, Subject, Vote, read_rows
-from veneer.running import RATINGS, conclude_again
+from veneer.records import Comparison, ScoreSheet, Subject, Vote, read_rows
+from veneer.running import RATINGS, conclude_again, rated_in, study_in
+from veneer.steps import RunFolder, in_order
+from veneer.study import graph
 
 
 def results_of_study(
@@ -65,8 +67,9 @@ def results_of_study(
         verdicts = [row for path in judge for row in read_rows(path, Comparison)]
         if run is not None:
             _check_of_run(known, run)
-            verdicts = verdicts or _judged_in(run)
+            verdicts = verdicts or _judged_in(run, known)
             out = out or run / RATINGS / packet.resolve().name
+            _check_rated_once(known, run, out)
         found = rated(
             known, given, judge=verdicts, without_failing=without_failing, partial=partial
         )
@@ -92,8 +95,8 @@ def _votes_in(url: str, packet: Path) -> list[Vote]:
 def _check_of_run(packet: Packet, run: Path) -> None:
     """Refuse a packet of another run: its models would be new ones there."""
     measured = {
-        Subject.model_validate(json.loads(path.read_text("utf-8"))["subject"])
-        for path in run.glob("steps/measured-*/model.json")
+        Subject.model_validate(json.loads((folder / "model.json").read_text("utf-8"))["subject"])
+        for folder in _outputs(run, "measured-")
     }
     strange = [name for name, who in packet.facts.subjects.items() if who not in measured]
     if strange:
@@ -103,7 +106,38 @@ def _check_of_run(packet: Packet, run: Path) -> None:
         )
 
 
-def _judged_in(run: Path) -> list[Comparison]:
-    """What a judge said in a run, of whatever models."""
-    paths = sorted(run.glob("steps/judged-*/comparisons.jsonl"))
-    return [row for path in paths for row in read_rows(path, Comparison)]
+def _check_rated_once(packet: Packet, run: Path, out: Path) -> None:
+    """Refuse a second rating of a model: a run has one number for what raters think of it."""
+    for folder in rated_in(run):
+        if folder.resolve() == out.resolve():
+            continue
+        rated_there = {sheet.subject for sheet in read_rows(folder / "sheets.jsonl", ScoreSheet)}
+        twice = [name for name, who in packet.facts.subjects.items() if who in rated_there]
+        if twice:
+            raise InputError(
+                f"{run} has what raters think of {twice[0]} already, in {folder}.",
+                f"Delete {folder} to put this packet's results in its place, or give --out and "
+                "leave --run out.",
+            )
+
+
+def _judged_in(run: Path, packet: Packet) -> list[Comparison]:
+    """What a judge said in a run of the models that raters saw."""
+    return [
+        row
+        for subject in packet.facts.subjects.values()
+        for folder in _outputs(run, f"judged-{subject.model}-s{subject.seed}")
+        for row in read_rows(folder / "comparisons.jsonl", Comparison)
+    ]
+
+
+def _outputs(run: Path, name: str) -> list[Path]:
+    """What the study's steps made whose names begin so; those with a seed's end are meant whole."""
+    study, here = study_in(run)
+    folder = RunFolder(run)
+    steps = [step for step in in_order([graph(study, here)]) if folder.done(step)]
+    return [
+        folder.output(step)
+        for step in steps
+        if step.name == name or (name.endswith("-") and step.name.startswith(name))
+    ]

@@ -46,7 +46,8 @@ class PreferenceReport(Record):
     first (draws half; 0.5 where position does not matter), `orders_agree` the share of prompts
     with the same verdict in both orders. `length_effect` is the log-odds of winning for one
     standard deviation of tanh-scaled length (AlpacaEval 2's coefficient); `length_controlled` the
-    win rate at equal lengths. `biases` says in words which of these leave no doubt.
+    win rate at equal lengths. `biases` says in words which of these leave no doubt. `agreement` is
+    Krippendorff's alpha between raters, where several rated each pair.
     """
 
     subject: Subject
@@ -64,5 +65,6 @@ class PreferenceReport(Record):
     length_effect: Estimate | None = None
     first_position: Estimate | None = None
     orders_agree: Estimate | None = None
+    agreement: Estimate | None = None
     biases: tuple[str, ...] = ()
     reasons: dict[str, int] = Field(default_factory=dict)

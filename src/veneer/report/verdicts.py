@@ -48,8 +48,9 @@ def preference_tables(grid: Grid, reports: Reports) -> list[Table]:
     tables = []
     for turn, (about, own) in enumerate(_by_judge(reports)):
         rows, notes = [], []
+        by_raters = any(report.agreement is not None for report in own)
         for name, found in _by_model(grid, own):
-            rows.append((Cell(name, kind="name"), *_cells(found)))
+            rows.append((Cell(name, kind="name"), *_cells(found, by_raters)))
             notes += [f"{name}: {bias}." for report in found for bias in report.biases]
         title, judged = _heads(about)
         tables.append(
@@ -60,7 +61,7 @@ def preference_tables(grid: Grid, reports: Reports) -> list[Table]:
                 "the answer shown first, 50 % where position does not matter. Nothing unscored "
                 "counts as a loss.",
                 ("model", "win rate", "won or tied", "at equal lengths", "won / tied / lost",
-                 "shown first", "orders agree", "unscored because"),
+                 "shown first", _AGREE[by_raters], "unscored because"),
                 tuple(rows), notes=tuple(dict.fromkeys(notes)),
             )
         )  # fmt: skip
@@ -86,8 +87,10 @@ def preference_csv(reports: Reports) -> str:
 
 _NUMBERS = (
     "win_rate", "win_or_tie_rate", "length_controlled", "length_effect", "first_position",
-    "orders_agree",
+    "orders_agree", "agreement",
 )  # fmt: skip
+
+_AGREE = {False: "orders agree", True: "raters agree (Krippendorff's α)"}
 
 About = tuple[str, str, str, str]
 
@@ -154,7 +157,7 @@ def _bar(name: str, reports: Reports) -> Stack | None:
     return Stack(name, (wins / whole, ties / whole, losses / whole), label, rate.low, rate.high)
 
 
-def _cells(reports: Reports) -> list[Cell]:
+def _cells(reports: Reports, by_raters: bool) -> list[Cell]:
     counts = " / ".join(
         thousands(sum(getattr(report, part) for report in reports))
         for part in ("wins", "ties", "losses")
@@ -180,7 +183,9 @@ def _cells(reports: Reports) -> list[Cell]:
         equal,
         Cell(counts, counted=plural(judged, "prompt")),
         cell("first_position", _pooled(r.first_position for r in reports)),
-        cell("orders_agree", _pooled(r.orders_agree for r in reports)),
+        cell("alpha", _pooled(r.agreement for r in reports))
+        if by_raters
+        else cell("orders_agree", _pooled(r.orders_agree for r in reports)),
         Cell(reasons, kind="words") if reasons else Cell("–", kind="none"),
     ]
 

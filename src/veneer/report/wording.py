@@ -82,7 +82,7 @@ def falls(metric: str) -> bool:
 def is_rate(metric: str) -> bool:
     """Whether a metric is a fraction, which is said in per cent."""
     bare = metric.partition(",")[0]
-    return not (bare in _PLAIN or bare.endswith(("perplexity", "correlation")))
+    return not (bare in _PLAIN or bare.endswith(("perplexity", "correlation", "alpha")))
 
 
 def short_metric(measure: str, metric: str) -> str:

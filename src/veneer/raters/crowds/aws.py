@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,6 +19,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.loaders import Loader
 
 from veneer.errors import InputError, StepFailed, VeneerError
 
@@ -78,7 +81,9 @@ def client_of(production: bool, endpoint_url: str | None = None) -> Any:
         proxies={} if on_this_machine(endpoint) else None,
     )
     with asked("open Mechanical Turk"):
-        client = boto3.session.Session().client(
+        session = botocore.session.get_session()
+        session.register_component("data_loader", _loader())
+        client = boto3.session.Session(botocore_session=session).client(
             "mturk", region_name=REGION, endpoint_url=endpoint, config=config
         )
 
@@ -92,6 +97,12 @@ def client_of(production: bool, endpoint_url: str | None = None) -> Any:
         )
     client.meta.events.register("before-send.mturk", only_there)
     return client
+
+
+@functools.cache
+def _loader() -> Loader:
+    """Amazon's models of its services, read once: `watch` opens a client at every look."""
+    return Loader()
 
 
 class Unanswered(StepFailed):

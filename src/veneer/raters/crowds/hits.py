@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
 from veneer.raters.crowds import aws, ledger
+from veneer.raters.crowds.pay import WAS, some
 from veneer.raters.crowds.questions import hit_request
 from veneer.raters.store import Store
 from veneer.raters.store.crowds import Campaign, campaigns
@@ -75,11 +76,12 @@ class Seen:
     expired: bool = True
 
 
-def create(desk: Desk, campaign: Campaign, row: ledger.Row) -> str:
+def create(desk: Desk, campaign: Campaign, row: ledger.Row, *, again: bool = False) -> str:
     """Ask for the HIT of an intended row, or find the one that an earlier try made; its id.
 
     Whether the row's money is free again after an error is decided by what is certain: only a
-    refusal of the first try, or a request that never left, made no HIT for sure.
+    refusal of the first try, or a first request that never left, made no HIT for sure. `again`
+    says that this is not the first.
     """
     facts = campaign.facts
     request = hit_request(
@@ -100,13 +102,14 @@ def create(desk: Desk, campaign: Campaign, row: ledger.Row) -> str:
             if "HitAlreadyExists" in aws.code_of(error) + str(error):
                 hit = _existing(desk, row.hit, error)
             else:
-                if aws.refused_outright(error):
-                    desk.store.now(ledger.never_made, row.hit)
+                if aws.refused_outright(error) and not again:
+                    desk.store.now(ledger.never_made, row)
                 raise
         except (NoCredentialsError, PartialCredentialsError):
-            desk.store.now(ledger.never_made, row.hit)
+            if not again:
+                desk.store.now(ledger.never_made, row)
             raise
-    desk.store.now(ledger.made, row.hit, hit)
+    desk.store.now(ledger.made, row, hit)
     return hit
 
 
@@ -153,11 +156,11 @@ def clear_up(desk: Desk, create_again: bool) -> int:
     for row in waiting:
         old = ledger.age(row.hit, desk.clock())
         if row.hit in found:
-            desk.store.now(ledger.made, row.hit, found[row.hit])
+            desk.store.now(ledger.made, row, found[row.hit])
         elif old < ledger.TOKEN_SECONDS and create_again:
-            create(desk, known[row.campaign], row)
+            create(desk, known[row.campaign], row, again=True)
         elif old > ledger.FORGOTTEN_SECONDS:
-            desk.store.now(ledger.never_made, row.hit)
+            desk.store.now(ledger.never_made, row)
         else:
             still += 1
     return still
@@ -244,4 +247,4 @@ def end_all(desk: Desk) -> str:
         end(desk, each)
     if not on_market:
         return ""
-    return f" {len(on_market)} open HITs were taken off the market."
+    return f" {some(len(on_market), 'open HIT', WAS)} taken off the market."

@@ -12,7 +12,7 @@ from veneer.errors import InputError, VeneerError
 from veneer.raters.crowds import aws, ledger
 from veneer.raters.crowds.entrances import checked_pairs, checked_url, entrance, seconds_of
 from veneer.raters.crowds.hits import Desk, clear_up, create, desk_of, end_all, look, stands_still
-from veneer.raters.crowds.pay import budget_cents, cents, mturk_fee, reward, usd
+from veneer.raters.crowds.pay import WAS, budget_cents, cents, mturk_fee, reward, some, usd
 from veneer.raters.crowds.plan import Need, need, split
 from veneer.raters.packet import Packet
 from veneer.raters.store import Store
@@ -94,7 +94,7 @@ def launch(
     pay = reward(pairs_per_assignment, seconds, hourly)
     ledger_now = desk.rows()
     if ledger.held(ledger_now) > budget:
-        raise InputError(_over(ledger.held(ledger_now), budget), "Give a larger --budget.")
+        raise InputError(_over(ledger.held(ledger_now), budget), "Give a larger --budget-usd.")
     clear_up(desk, create_again=True)
     seen = [look(desk, row) for row in desk.rows("open")]
     wanted = need(
@@ -139,14 +139,14 @@ def _make(desk: Desk, campaign: Campaign, parts: list[int], pay: int, budget: in
         row = ledger.Row(token, campaign.id, part, pay, mturk_fee(pay, part), "intended")
         if not desk.store.now(ledger.intend, desk.environment, row, budget):
             raise InputError(
-                f"{_over(ledger.held(desk.rows()), budget)} {len(made)} of {len(parts)} HITs were "
-                "made before another launch took the rest.",
+                f"{_over(ledger.held(desk.rows()), budget)} {len(made)} of "
+                f"{some(len(parts), 'HIT', WAS)} made before another launch took the rest.",
                 "See  veneer rate mturk status",
             )
         try:
             made.append(create(desk, campaign, row))
         except VeneerError as error:
-            error.message += f" {len(made)} of {len(parts)} HITs were made before."
+            error.message += f" {len(made)} of {some(len(parts), 'HIT', WAS)} made before."
             error.args = (error.message,)
             raise
     return made
@@ -174,12 +174,13 @@ def _fits(desk: Desk, count: int, unit: int, budget: int) -> None:
     left = budget - ledger.held(desk.rows())
     if count * unit <= left:
         return
-    most = left // unit
+    most, enough = left // unit, budget - left + count * unit
     raise InputError(
-        f"{count} assignments cost {usd(count * unit)} with Amazon's fee, and {usd(left)} of the "
-        f"budget of {usd(budget)} is left: enough for {most} of {usd(unit)} each.",
+        f"{some(count, 'assignment', ('costs', 'cost'))} {usd(count * unit)} with Amazon's fee, "
+        f"and {usd(left)} of the budget of {usd(budget)} is left: enough for {most} of "
+        f"{usd(unit)} each.",
         (f"Ask for {most} with --assignments {most}, or give" if most else "Give")
-        + f" a --budget of {usd(budget - left + count * unit).removeprefix('$').replace(',', '')}.",
+        + f" a --budget-usd of {enough // 100}.{enough % 100:02d}.",
     )
 
 
@@ -187,7 +188,8 @@ def _launched(
     figures: dict[str, Any], pairs: int, source: str, wanted: Need, budget: int, hourly: int
 ) -> str:
     lines = [
-        f"{wanted.missing} votes are missing"
+        some(wanted.missing, "vote", ("is", "are"))
+        + " missing"
         + (
             f", {wanted.coming} of them are coming from open assignments." if wanted.coming else "."
         ),
@@ -195,8 +197,8 @@ def _launched(
     if figures["assignments"]:
         spare = f", {figures['reserve']} of them for lost work" if figures["reserve"] else ""
         lines += [
-            f"{figures['assignments']} assignments of {pairs} comparisons in {figures['hits']} "
-            f"HITs{spare} ({figures['environment']}).",
+            f"{some(figures['assignments'], 'assignment')} of {some(pairs, 'comparison')} in "
+            f"{some(figures['hits'], 'HIT')}{spare} ({figures['environment']}).",
             f"Each pays {usd(figures['reward_cents'])} ({figures['seconds_per_pair']:.1f} s a "
             f"comparison, {source}; {usd(hourly)} an hour) and costs "
             f"{usd(figures['fee_cents'])} more in fees: {usd(figures['cost_cents'])} in all.",

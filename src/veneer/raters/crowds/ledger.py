@@ -100,14 +100,21 @@ def intend(conn: Connection, environment: str, row: Row, budget_cents: int) -> b
     return True
 
 
-def made(conn: Connection, token: str, hit: str) -> None:
-    """The HIT of this token exists, under this id."""
-    crowds.set_hit(conn, token, hit=hit, state="open")
+def made(conn: Connection, row: Row, hit: str) -> None:
+    """The HIT of an intended row exists, under this id."""
+    if _stands(conn, row.hit):
+        crowds.set_hit(conn, row.hit, hit=hit, assignments=row.assignments, state="open")
 
 
-def never_made(conn: Connection, token: str) -> None:
-    """Amazon certainly has no HIT of this token: its money is free."""
-    crowds.set_hit(conn, token, assignments=0, state="settled 0 0")
+def never_made(conn: Connection, row: Row) -> None:
+    """Amazon certainly has no HIT of an intended row: its money is free."""
+    if _stands(conn, row.hit):
+        crowds.set_hit(conn, row.hit, assignments=0, state="settled 0 0")
+
+
+def _stands(conn: Connection, token: str) -> bool:
+    """Whether a row still waits under its token; another command may have found its HIT."""
+    return any(each.hit == token for each in crowds.hits(conn))
 
 
 def keep(conn: Connection, row: Row) -> None:

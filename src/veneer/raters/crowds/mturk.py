@@ -1,4 +1,4 @@
-"""A study on Amazon Mechanical Turk: launch, approve, expire, status.
+"""A study on Amazon Mechanical Turk: launch, approve, expire, status, watch.
 
 The market's site for requesters shows the same HITs; what is done there by hand is seen here at
 the next command. Every function returns figures and, under "text", what to print.
@@ -11,15 +11,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from veneer.raters.crowds.aws import Unanswered
 from veneer.raters.crowds.hits import Seen, clear_up, desk_of, end, look, stands_still
 from veneer.raters.crowds.launching import launch
-from veneer.raters.crowds.pay import budget_cents, usd
+from veneer.raters.crowds.pay import WAS, budget_cents, some, usd
 from veneer.raters.crowds.reviewing import approve
 from veneer.raters.packet import Packet
 from veneer.raters.store import Store
 from veneer.raters.store.progress import state as state_of
 
-__all__ = ["approve", "expire", "launch", "status"]
+__all__ = ["approve", "expire", "launch", "status", "watch"]
 
 _COUNTS = (
     "hits", "available", "pending", "submitted", "approved", "rejected",
@@ -40,9 +41,11 @@ def expire(
     still = clear_up(desk, create_again=False)
     seen = [end(desk, look(desk, row)) for row in desk.rows("open")]
     pending = sum(each.pending for each in seen)
-    lines = [f"{len(seen)} HITs are off the market ({desk.environment})."]
+    lines = [f"{some(len(seen), 'HIT', ('is', 'are'))} off the market ({desk.environment})."]
     if pending:
-        lines.append(f"{pending} assignments are with workers, who may still hand them in.")
+        lines.append(
+            f"{some(pending, 'assignment', ('is', 'are'))} with workers, who may still hand it in."
+        )
     if still:
         lines.append(_unknown(still))
     return {"hits": len(seen), "pending": pending, "unknown": still, "text": "\n".join(lines)}
@@ -97,10 +100,51 @@ def status(
     }
 
 
+def watch(
+    store: Store,
+    packet: Packet,
+    *,
+    say: Callable[[str], None],
+    production: bool = False,
+    endpoint_url: str | None = None,
+    every_seconds: float = 60.0,
+    wait: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
+) -> dict[str, Any]:
+    """Pay as work comes in, and end the HITs as soon as the study is complete or paused.
+
+    Returns the last status, once no assignment is open or with a worker.
+
+    Args:
+        store: the study's votes and ledger.
+        packet: what is shown.
+        say: called with what was done, whenever something was.
+        production: real workers and real money.
+        endpoint_url: a stand-in on this machine, for tests.
+        every_seconds: between two looks.
+        wait: sleeps so long.
+        clock: seconds since 1970.
+    """
+    where: dict[str, Any] = {
+        "production": production, "endpoint_url": endpoint_url, "clock": clock
+    }  # fmt: skip
+    while True:
+        try:
+            done = approve(store, packet, **where)
+            if done["approved"] or done["rejected"] or done["ended"]:
+                say(done["text"])
+            seen = status(store, packet, **where)
+            if not (seen["available"] or seen["pending"] or seen["unknown"]):
+                return seen
+        except Unanswered as error:
+            say(str(error))
+        wait(every_seconds)
+
+
 def _unknown(still: int) -> str:
     return (
-        f"{still} HITs were asked for and Amazon's answer is not known: their money stays "
-        "committed. The next launch finds or makes them; after a day they are given up."
+        f"{some(still, 'HIT', WAS)} asked for and Amazon's answer is not known: the money stays "
+        "committed. The next launch finds or makes what is missing; after a day it is given up."
     )
 
 

@@ -48,7 +48,7 @@ def budget_cents(budget_usd: str | float | Decimal | None) -> int:
     if budget_usd is None:
         raise InputError(
             "No budget was given, and nothing is asked of a crowd without one.",
-            "Type the most that all HITs of this study may cost, fees included: --budget 250",
+            "Type the most that all HITs of this study may cost, fees included: --budget-usd 250",
         )
     return cents(budget_usd, "The budget")
 
@@ -56,6 +56,16 @@ def budget_cents(budget_usd: str | float | Decimal | None) -> int:
 def usd(amount: int) -> str:
     """Cents as people read them."""
     return f"{'-' if amount < 0 else ''}${abs(amount) // 100:,}.{abs(amount) % 100:02d}"
+
+
+def some(count: int, noun: str, verb: tuple[str, str] = ("", "")) -> str:
+    """A count as people read it: "1 HIT", "2 HITs"; with a verb "1 HIT was", "2 HITs were"."""
+    one = count == 1
+    doing = verb[0] if one else verb[1]
+    return f"{count:,} {noun}{'' if one else 's'}{' ' if doing else ''}{doing}"
+
+
+WAS = ("was", "were")
 
 
 def reward(pairs: int, seconds_per_pair: float, hourly_cents: int = HOURLY_CENTS) -> int:

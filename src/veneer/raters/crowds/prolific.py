@@ -26,7 +26,7 @@ from veneer.raters.crowds.pay import (
 from veneer.raters.crowds.plan import need
 from veneer.raters.packet import Packet
 from veneer.raters.store import Store
-from veneer.raters.store.crowds import Campaign, campaigns
+from veneer.raters.store.crowds import Campaign, campaigns, hits
 from veneer.raters.store.progress import state as state_of
 
 COMPLETE = "https://app.prolific.com/submissions/complete"
@@ -112,6 +112,8 @@ Paste into a new study at https://app.prolific.com:
   fluent language  English
 Cost: {usd(people * pay)} and Prolific's fee of {usd(fee)} ({share}, plan "{plan}"), \
 {usd(figures["cost_cents"])} in all."""
+    if any(each.state.startswith("open") for each in store.seen(hits)):
+        text += "\nOpen HITs on Mechanical Turk may bring some of these votes: expire them first."
     return figures | {"text": text}
 
 

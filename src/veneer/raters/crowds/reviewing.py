@@ -19,6 +19,7 @@ from veneer.raters.crowds.hits import (
     stands_still,
     works,
 )
+from veneer.raters.crowds.pay import some
 from veneer.raters.packet import Packet
 from veneer.raters.store import Store
 from veneer.raters.store.crowds import Done, assignment
@@ -68,11 +69,13 @@ def approve(
     state = store.seen(state_of, clock())
     ended = end_all(desk) if stands_still(state) else ""
     left = 0 if reject_failing else len(failing)
-    lines = [f"{approved} assignments approved, {rejected} rejected ({desk.environment}).{ended}"]
+    lines = [
+        f"{some(approved, 'assignment')} approved, {rejected} rejected ({desk.environment}).{ended}"
+    ]
     if failing:
         lines.append(
-            f"{len(failing)} answered most attention checks wrongly"
-            + (" and were rejected:" if reject_failing else ", and wait for you:")
+            f"{some(len(failing), 'assignment')} answered most attention checks wrongly"
+            + (" and rejected for it:" if reject_failing else ", to be looked at by you:")
         )
         lines += [f"  {name}" for name in failing]
     if left:
@@ -84,6 +87,7 @@ def approve(
         "approved": approved,
         "rejected": rejected,
         "failing": failing,
+        "ended": bool(ended),
         "text": "\n".join(lines),
     }
 

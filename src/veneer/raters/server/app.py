@@ -7,6 +7,7 @@ the application answers with one page for each.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import signal
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from veneer.raters.store import Store
 
 ROUTES = {
-    "assets": "asset_routes",
     "rater_pages": "rater_routes",
+    "assets": "asset_routes",
     "owner_pages": "owner_routes",
     "crowd_pages": "crowd_routes",
 }
@@ -76,7 +77,12 @@ def create_app(
         failures=Buckets(failed_links),
         wage=wage,
     )
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would go to whatever host the request names
+    )
     app.state.site = site
     for module, routes in ROUTES.items():
         name = f"veneer.raters.server.{module}"
@@ -150,8 +156,19 @@ def serve(
             lifespan="off",
             timeout_graceful_shutdown=10,
         )
-        with _ending_quietly():
+        with _ending_quietly(), _few_pauses():
             uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _few_pauses() -> Iterator[None]:
+    """Leave what lives as long as the server out of full collections: each would halt all votes."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -169,6 +186,8 @@ def _ending_quietly() -> Iterator[None]:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 65536:
+        raise InputError(f"{port} is no port.", "Give --port a number from 0 to 65535.")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

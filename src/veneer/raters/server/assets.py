@@ -12,8 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from veneer.raters.server.refusals import Barred
 from veneer.raters.server.site import Site
 
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES = {".css": "text/css", ".js": "text/javascript"}
 """What is served of static/, by the end of the name; nothing else is."""
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect x="3" y="6" width="12" height="20" rx="3" fill="#1b6468"/>
+<rect x="17" y="6" width="12" height="20" rx="3" fill="#86a9ab"/>
+</svg>
+"""
 
 
 def asset_routes(site: Site) -> APIRouter:
@@ -24,6 +29,8 @@ def asset_routes(site: Site) -> APIRouter:
         for entry in files("veneer.raters.server").joinpath("static").iterdir()
         if (suffix := entry.name[entry.name.rfind(".") :]) in TYPES
     }
+
+    held["icon.svg"] = (ICON.encode(), "image/svg+xml")
 
     async def static(request: Request) -> Response:
         found = held.get(request.path_params["name"])

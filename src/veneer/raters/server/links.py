@@ -43,15 +43,25 @@ def check_link(secret: bytes, token: str, kind: Kind) -> None:
 
 
 def new_cookie(secret: bytes, opened: str) -> str:
-    """A new session's cookie, which remembers what it was opened with without telling it."""
+    """A new session's cookie, signed; it remembers what it was opened with without telling it."""
     random = _random()
-    return f"{random}.{_mark(secret, random, opened)}"
+    body = f"{random}.{_mark(secret, 'opened', random, opened)}"
+    return f"{body}.{_mark(secret, 'cookie', body)}"
+
+
+def is_ours(secret: bytes, cookie: str) -> bool:
+    """Whether `new_cookie` made this cookie, for whatever was opened."""
+    body, _, mark = cookie.rpartition(".")
+    return hmac.compare_digest(_mark(secret, "cookie", body).encode(), mark.encode())
 
 
 def opened_with(secret: bytes, cookie: str, opened: str) -> bool:
     """Whether `new_cookie` made this cookie for what was opened."""
-    random, _, mark = cookie.partition(".")
-    return hmac.compare_digest(_mark(secret, random, opened).encode(), mark.encode())
+    random, _, rest = cookie.partition(".")
+    mark = rest.partition(".")[0]
+    return is_ours(secret, cookie) and hmac.compare_digest(
+        _mark(secret, "opened", random, opened).encode(), mark.encode()
+    )
 
 
 def hash_of(token: str) -> str:
@@ -82,9 +92,9 @@ def _random() -> str:
     return _short(secrets.token_bytes(_RANDOM_BYTES))
 
 
-def _mark(secret: bytes, random: str, opened: str) -> str:
-    text = f"cookie\0{random}\0{opened}"
-    return _short(hmac.new(secret, text.encode(), hashlib.sha256).digest()[:_RANDOM_BYTES])
+def _mark(secret: bytes, *parts: str) -> str:
+    text = "\0".join(parts).encode("utf-8", "replace")
+    return _short(hmac.new(secret, text, hashlib.sha256).digest()[:_RANDOM_BYTES])
 
 
 def _short(data: bytes) -> str:

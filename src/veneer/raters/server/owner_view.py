@@ -46,10 +46,14 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds that one's own people rated, and what the crowd's ledger commits in US cents."""
+    """Seconds that one's own people rated, and US cents of Mechanical Turk's ledger, with fees.
+
+    `held_cents`: all that its HITs may come to, what is paid among it.
+    """
 
     private_seconds: float = 0.0
-    crowd_cents: int = 0
+    paid_cents: int = 0
+    held_cents: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,11 +220,14 @@ def _money(
     state: StudyState, wanted: int, spent: Spent, wage: float
 ) -> tuple[tuple[str, str], ...]:
     """Cost so far, and at the end if one's own people give the votes that are left."""
-    own, crowd = spent.private_seconds / HOUR * wage, spent.crowd_cents / 100
+    own, crowd = spent.private_seconds / HOUR * wage, spent.held_cents / 100
     hours = f"{_hours(spent.private_seconds)} × {usd(wage)} an hour = {usd(own)}"
     rows = [("Own people so far", hours)]
     if crowd:
-        rows.append(("Crowd, with fees", f"{usd(crowd)} committed; paid for work that is done"))
+        paid = f"{usd(spent.paid_cents / 100)} paid of {usd(crowd)} committed"
+        rows.append(("Mechanical Turk, with fees", paid))
+    if state.by_origin.get("prolific"):
+        rows.append(("Prolific", "its own pages say what was paid"))
     given, left = state.by_origin.get("private", 0), max(wanted - state.votes, 0)
     if not left:
         rows.append(("In all", usd(own + crowd)))

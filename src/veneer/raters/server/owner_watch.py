@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, case, func, select
 
+from veneer.raters.crowds import ledger
 from veneer.raters.server.owner_view import Agreement, Spent, Watched
-from veneer.raters.store import crowds, progress
+from veneer.raters.store import progress
 from veneer.raters.store.tables import past, places, raters
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ def choices_together(conn: Connection) -> dict[tuple[int, int, int], int]:
     counts = [func.sum(case((p.choice == n, 1), else_=0)).label(f"for_{n}") for n in (1, 0, 2)]
     voted = p.choice.is_not(None) & p.gold.is_(None)
     each = select(*counts).where(voted).group_by(p.pair).subquery()
-    one, same, two = each.c
-    rows = conn.execute(select(one, same, two, func.count()).group_by(one, same, two))
-    return {(int(a), int(b), int(c)): int(pairs) for a, b, c, pairs in rows}
+    rows = conn.execute(select(*each.c, func.count()).group_by(*each.c)).all()
+    return {(int(row[0]), int(row[1]), int(row[2])): int(row[3]) for row in rows}
 
 
 def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
@@ -96,11 +96,12 @@ def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
 
 
 def spent(conn: Connection) -> Spent:
-    """What ratings cost so far. Discarded votes took time too."""
+    """What ratings cost so far. Discarded votes took time too; the sandbox's money is none."""
     own = 0.0
     for table in (places, past):
         t = table.c
         took = select(func.sum(t.voted - t.shown)).join(raters, raters.c.id == t.rater)
         private = took.where(t.choice.is_not(None), raters.c.origin == "private")
         own += float(conn.execute(private).scalar() or 0.0)
-    return Spent(own, crowds.committed_cents(conn))
+    hits = ledger.rows(conn, "production")
+    return Spent(own, sum(hit.spent for hit in hits), ledger.held(hits))

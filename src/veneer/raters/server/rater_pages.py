@@ -57,10 +57,10 @@ def rater_routes(site: Site) -> APIRouter:
     """GET and POST /i/{token}, /rate and /undo."""
     router = APIRouter()
     pages = _RaterPages(site)
+    router.add_route("/rate", pages.vote, methods=["POST"])  # the most asked for is matched first
+    router.add_route("/rate", pages.rate, methods=["GET"])
     router.add_route("/i/{token}", pages.welcome, methods=["GET"])
     router.add_route("/i/{token}", pages.start, methods=["POST"])
-    router.add_route("/rate", pages.rate, methods=["GET"])
-    router.add_route("/rate", pages.vote, methods=["POST"])
     router.add_route("/undo", pages.take_back, methods=["POST"])
     return router
 

@@ -92,17 +92,19 @@ class Site:
         return page
 
     def cookie(self, request: Request, role: Role) -> str | None:
-        """The value of a role's cookie, None without one. Signed by nobody: the store knows it."""
-        return request.cookies.get(self._cookie_name(role))
+        """The value of a role's cookie, None without one that this study signed."""
+        cookie = request.cookies.get(self._cookie_name(role))
+        return cookie if cookie and links.is_ours(self.store.secret, cookie) else None
 
     def session(self, request: Request) -> str:
         """The value of a rater's cookie, for `links.hash_of` and the store's jobs.
 
         Raises:
-            Refused: "forged" without one.
+            Refused: "forged" without one. Barred: "fast" for an address that tries many.
         """
         cookie = self.cookie(request, "rater")
-        if not cookie:
+        if cookie is None:
+            self._failed(request)
             raise Refused("forged")
         return cookie
 
@@ -143,11 +145,14 @@ class Site:
         try:
             links.check_link(self.store.secret, token, kind)
         except Refused:
-            address = request.client.host if request.client else ""
-            if not self.failures.take(address):
-                raise Barred("fast") from None
+            self._failed(request)
             raise
         return links.hash_of(token)
+
+    def _failed(self, request: Request) -> None:
+        """Count a link or cookie that is none against its address; good ones are never held up."""
+        if not self.failures.take(request.client.host if request.client else ""):
+            raise Barred("fast") from None
 
 
 def _onward(request: Request) -> str:

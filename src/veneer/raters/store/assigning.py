@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from veneer.raters.store.seats import Seat, keep_rater, seat_again
-from veneer.raters.store.tables import past, places, raters, study_of
+from veneer.raters.store.tables import past, places, study_of
 from veneer.raters.store.terms import Assigned, Idle, Next, Session
 
 _p = places.c
@@ -60,11 +60,20 @@ _branches = union_all(
     _first("aside", 0, _p.rater == _me, _p.choice.is_(None), _p.expires > _now),
     # places that came back
     _first("returned", 1, *_lent, _p.expires <= _now, _unseen(_p.pair)),
-    # Nobody had these. Fresh places up to `reached` are all of pairs that this rater judged or
-    # holds, so that nobody goes through them again at each vote.
+    # Nobody had these. Up to `reached` they are all of pairs that this rater judged or holds, or
+    # held and finds among those that came back: since of one pair fresh places go first, nobody
+    # takes a former holder's place while there is another.
     _first("fresh", 1, _p.expires.is_(None), _p.pair > bindparam("reached"), _unseen(_p.pair)),
 ).subquery("found")
-_NEXT = select(_branches).order_by(_branches.c.rank, _branches.c.pair).limit(1)
+_NEXT = (
+    select(_branches)
+    .order_by(
+        _branches.c.rank,
+        _branches.c.pair,
+        case((_branches.c.expires.is_(None), 0), else_=1),
+    )
+    .limit(1)
+)
 
 _LEFT = select(_p.pair).where(_p.choice.is_(None), _p.gold.is_(None), _unseen(_p.pair)).limit(1)
 _IN_HAND = select(_p.before, _p.reason).where(
@@ -93,12 +102,6 @@ _CHECK_AGAIN = (
     .values(session=bindparam("in_session"), shown=_now, expires=bindparam("ends"))
 )
 _LOST = select(past.c.pair).where(past.c.pair == bindparam("held"), past.c.rater == _me)
-
-_BACK_TO = (
-    update(raters)
-    .where(raters.c.id == bindparam("rater_back"), raters.c.reached > bindparam("before_it"))
-    .values(reached=bindparam("before_it"))
-)
 
 
 def next_pair(conn: Connection, session: Session, now: float) -> Next:
@@ -130,8 +133,9 @@ def handed(conn: Connection, seat: Seat, now: float) -> Next:
     if found is not None and found.rank == 0:
         seat.hand, seat.until = found.pair, found.expires
         return Assigned(study.items[found.pair], found.expires, found.before, found.reason)
+    through = seat.judged - seat.checked >= study.pairs
     check = study.schedule(seat.rater).due(seat.judged) if study.gold else None
-    if check is not None:
+    if check is not None and (found is not None or through):  # nobody comes for checks alone
         _lend_check(conn, seat, check, now, ends)
         seat.hand, seat.until = check, ends
         return Assigned(study.items[check], ends)
@@ -141,7 +145,7 @@ def handed(conn: Connection, seat: Seat, now: float) -> Next:
         seat.reached = max(seat.reached, found.pair)
         return Assigned(study.items[found.pair], ends, before, reason)
     seat.hand = None
-    if seat.judged - seat.checked >= study.pairs:
+    if through:
         return Idle("finished")
     left = conn.execute(_LEFT, {"me": seat.rater, "now": now}).first()
     return Idle("later" if left else "finished")
@@ -171,10 +175,9 @@ def _take(conn: Connection, seat: Seat, found: Row, now: float, ends: float):
 
 
 def remember(conn: Connection, pair: int, rater: int, shown: float) -> None:
-    """Keep that this rater held this pair: their late vote is known for one; it is open to them."""
+    """Keep that this rater held this pair, so that their late vote is known for one."""
     if conn.execute(_LOST, {"held": pair, "me": rater}).first() is None:
         conn.execute(insert(past), {"pair": pair, "rater": rater, "shown": shown})
-    conn.execute(_BACK_TO, {"rater_back": rater, "before_it": pair - 1})
 
 
 def _lend_check(conn: Connection, seat: Seat, check: int, now: float, ends: float) -> None:

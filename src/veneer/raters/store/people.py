@@ -106,7 +106,7 @@ def revoke(conn: Connection, rater: int, discard_votes: bool, now: float) -> int
     """
     _existing(conn, rater)
     _end_entry(conn, rater)
-    shut = {"revoked": True, "hand": None, "until": 0.0, "reached": -1}
+    shut = {"revoked": True, "hand": None, "until": 0.0}
     conn.execute(update(raters).where(raters.c.id == rater).values(shut))
     return _give_up(conn, rater, discard_votes)
 

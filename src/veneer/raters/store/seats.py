@@ -45,8 +45,10 @@ class Seat:
 
     def _left(self, of: Study) -> int:
         open_places = of.ratings * of.pairs - self.votes
-        more = max(0, min(of.pairs - (self.judged - self.checked), open_places))
-        more += of.schedule(self.rater).among(self.judged, self.checked, more) if of.gold else 0
+        mine = of.pairs - (self.judged - self.checked)
+        more = max(0, min(mine, open_places))
+        if of.gold and (more or not mine):
+            more += of.schedule(self.rater).among(self.judged, self.checked, more)
         return more if self.quota is None else max(0, min(more, self.quota - self.voted))
 
 

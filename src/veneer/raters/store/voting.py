@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BindParameter, Connection, bindparam, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, case, or_, select, update
 
 from veneer.raters.store.assigning import handed, remember
 from veneer.raters.store.seats import Seat, count, keep_rater, seat_again, seat_of, told
@@ -32,7 +32,7 @@ _OPEN = (
         _p.choice.is_(None),
         or_(_p.expires.is_(None), _p.expires <= _now),
     )
-    .order_by(_p.place)
+    .order_by(case((_p.expires.is_(None), 0), else_=1), _p.place)
     .limit(1)
 )
 _VOTE_LATE = (
