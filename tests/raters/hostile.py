@@ -128,6 +128,8 @@ _TO_DECEIVE = {
 }
 KINDS: dict[str, str] = _TO_RUN | _TO_FETCH | _TO_VOTE | _TO_COVER | _TO_DECEIVE
 """What each kind of output holds before its last word."""
+SPREADING = [kind for kind in (*_TO_COVER, *_TO_DECEIVE) if "200 KB" not in kind]
+"""Those that may need more room than there is."""
 
 
 def last_word(kind: str) -> str:

@@ -111,15 +111,13 @@ class Crawler:
 
     def knock(self, token):
         """Ask every route of the application, by every method, with what may and may not be."""
+        junk = ("1", token, "..%2f..%2fpacket.json", "\u00e9'\"<x>%00")
         for path in routes(self.served.app):
-            for value in (token, "1", "..%2f..%2fpacket.json", "\u00e9'\"<x>%00"):
+            for n, value in enumerate(junk if "{" in path else junk[:1]):
                 there = re.sub(r"\{[^}]*\}", quote(value, safe="%"), path)
-                for method in METHODS:
-                    self.http.request(
-                        method,
-                        there,
-                        data={"item": "x", "choice": "9"} if method == "POST" else None,
-                    )
+                for method in ("GET", "POST") if n else METHODS:
+                    data = {"item": "x", "choice": "9"} if method == "POST" else None
+                    self.http.request(method, there, data=data)
 
     def press(self, page, **fields):
         """Send a page's form: the one with a choice if there is one, else the last."""
@@ -177,7 +175,7 @@ def test_a_rater_can_reach_nothing_that_names_anybody(study):
     crawler.knock(path.rpartition("/")[2])
     other.crawl(path, "/rate", "/owner", "/owner/raters/1", "/owner/votes.jsonl", "/finished")
     other.knock(path.rpartition("/")[2])
-    assert len(crawler.heard) > 500
+    assert len(crawler.heard) > 300
     codes = {int(where.rpartition(" ")[2]) for where, _ in (*crawler.heard, *other.heard)}
     assert codes >= {200, 303, 400, 403, 404, 405, 409, 413, 423}
     assert 500 not in codes

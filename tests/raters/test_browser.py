@@ -63,7 +63,7 @@ def test_two_raters_and_the_owner_from_start_to_end(opened, study):
     owner = opened()
     owner.goto(study.address + study.owner_link())
     owner.get_by_role("button", name="Open the owner’s page").click()
-    owner.get_by_label("Labels, one a line").fill("Ana\nBen\nCleo")
+    owner.get_by_label("Labels, one a line").fill("Ana\nBen <img src=x onerror=alert(1)>\nCleo")
     owner.get_by_role("button", name="Make invitation links").click()
     links = [box.input_value() for box in owner.locator("input.link").all()]
     assert len(set(links)) == 3
@@ -107,6 +107,7 @@ def test_two_raters_and_the_owner_from_start_to_end(opened, study):
     ben.page.get_by_role("link", name="Look again now").tap()
     ben.at(2)
 
+    expect(owner.get_by_text("Ben <img src=x onerror=alert(1)>")).to_be_visible()
     owner.get_by_role("link", name="r3").click()
     owner.get_by_role("link", name="Revoke r3").click()
     owner.get_by_label("Discard them.").check()

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
 
-from hostile import AWAY, KINDS, hostile, last_word
+from hostile import AWAY, KINDS, SPREADING, hostile, last_word
 from packets import small_packet
 from playwright.sync_api import expect
 from serving import browsing, studied
@@ -47,8 +47,9 @@ ELEMENTS = {
 ATTRIBUTES = {"dir", "class", "start", "tabindex"}
 CLASSES = {"link", "address", "image", "mark", "plain", "table", "info", "left", "center", "right"}
 
-PARTS = 4
-"""The kinds are shown in so many tests, so that none takes long."""
+SHOWN = [list(KINDS)[n::4] for n in range(4)]
+"""The kinds, in parts, so that no test takes long."""
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 QUICK = Rate(per_second=10_000, burst=10_000)
 
 INSIDE = """html => {
@@ -95,7 +96,7 @@ IN_ITS_BOX = """words => {
   const rects = ['.top', '.where', '.prompt', '.outputs', '.reason'].map(s => document.querySelector(s).getBoundingClientRect());
   for (let n = 1; n < rects.length; n++) check(rects[n - 1].bottom <= rects[n].top + 1, 'parts overlap at ' + n);
   const [one, two] = [...document.querySelectorAll('.output')].map(e => e.getBoundingClientRect());
-  check(one.right < two.left, 'outputs overlap');
+  check(one.right < two.left || one.bottom < two.top, 'outputs overlap');
   for (const said of saids) {
     const a = said.getBoundingClientRect(), b = said.parentElement.getBoundingClientRect();
     check(a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom, 'a text leaves its part');
@@ -114,7 +115,7 @@ IN_ITS_BOX = """words => {
     const hit = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
     check(r.height >= 10 && r.width >= 30 && hit && said.contains(hit), 'unreadable ' + words[n] + JSON.stringify(r) + hit?.outerHTML.slice(0, 80));
     const boxes = saids.map(s => s.getBoundingClientRect());
-    for (let y = 5; y < innerHeight; y += 60) for (let x = 5; x < innerWidth; x += 60) {
+    for (let y = 5; y < innerHeight; y += 80) for (let x = 5; x < innerWidth; x += 120) {
       if (boxes.some(b => x >= b.left - 1 && x <= b.right + 1 && y >= b.top - 1 && y <= b.bottom + 1)) continue;
       check(!document.elementFromPoint(x, y)?.closest('.said'), 'a text covers ' + x + ',' + y);
     }
@@ -165,11 +166,11 @@ def study_of(kinds, folder):
     return write_packet(folder / "hostile", facts, rows, list(made.keys.values()), []), two
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("size", ["desktop", "phone"][:1])
-def test_hostile_outputs_do_nothing_and_stay_in_their_box(browser, tmp_path, part, size):
-    packet, two = study_of(list(KINDS)[part::PARTS], tmp_path)
-    with studied(packet, tmp_path, votes=QUICK) as served, browser.new_context() as context:
+@pytest.mark.parametrize("kinds", [*SHOWN, SPREADING], ids=[*"abcd", "phone"])
+def test_hostile_outputs_do_nothing_and_stay_in_their_box(browser, tmp_path, kinds):
+    packet, two = study_of(kinds, tmp_path)
+    size = PHONE if kinds is SPREADING else {}
+    with studied(packet, tmp_path, votes=QUICK) as served, browser.new_context(**size) as context:
         page = context.new_page()
         seen = watched(page, served.address)
         page.goto(served.address + served.invite())
@@ -196,8 +197,8 @@ def test_only_harmless_elements_are_made_of_any_text(browser, tmp_path):
     with browser.new_context() as context:
         page = context.new_page()
         for kind in KINDS:
-            for made in (rendered(hostile(kind)), plain(hostile(kind))):
-                found = page.evaluate(INSIDE, made)
+            for made in [rendered] if len(KINDS[kind]) > 10_000 else [rendered, plain]:
+                found = page.evaluate(INSIDE, made(hostile(kind)))
                 inside(found, kind)
                 assert found["whole"], kind
                 assert found["text"].rstrip().endswith(last_word(kind)), kind

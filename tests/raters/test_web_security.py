@@ -265,6 +265,7 @@ def test_another_sites_page_neither_votes_nor_frames(tmp_path):
     """A page elsewhere, in the browser of a rater at work, sends a form and frames the study."""
     with studied(small_packet(tmp_path / "p"), tmp_path) as served, browsing() as browser:
         page = browser.new_page()
+        page.set_default_timeout(5000)
         rater = AtWork(page).start(served.address + served.invite())
         item = rater.item
         body = f"""<form method="post" action="{served.address}/rate">
