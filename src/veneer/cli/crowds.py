@@ -128,7 +128,7 @@ def watch(
     endpoint_url: Endpoint = None,
     as_json: Json = False,
 ) -> None:
-    """Pay as work comes in; end the HITs when the study is complete or paused. Until then it runs."""
+    """Pay as work comes in, until the study is complete or paused and the HITs are ended."""
     _on_mturk(
         "watch", packet, store, as_json, production, endpoint_url,
         every_seconds=every_seconds, say=lambda text: typer.echo(text, err=True),
