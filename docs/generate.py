@@ -27,7 +27,7 @@ COMMANDS = (
             *("forget", "results", "prolific", "mturk"),
         )
     ),
-    *(f"rate mturk {name}" for name in ("launch", "approve", "expire", "status")),
+    *(f"rate mturk {name}" for name in ("launch", "approve", "expire", "status", "watch")),
     "run",
     "audit",
     "status",

@@ -103,6 +103,11 @@ class Server:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and _runs(self._process)
+
     def kill(self) -> None:
         """SIGKILL: nothing is finished."""
         self._end("kill")

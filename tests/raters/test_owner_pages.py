@@ -13,8 +13,9 @@ import pytest
 from packets import STUDENT, TEACHER, small_packet
 from serving import rated, studied
 
+from veneer.raters.agreement import agreement, by_patterns
 from veneer.raters.server import links
-from veneer.raters.server.owner_watch import agreement_of, choices_together, spent
+from veneer.raters.server.owner_watch import choices_together, spent
 from veneer.raters.store import crowds, progress
 
 GETS = ["", "/progress", "/raters", "/votes.csv", "/votes.jsonl", "/raters/1", "/raters/1/revoke"]
@@ -252,20 +253,22 @@ def test_numbers_are_those_of_the_votes(served, owner):
     for vote in votes:
         by_pair.setdefault(vote.item, []).append(vote.choice)
     pairs = [pair for one in by_pair.values() for pair in itertools.combinations(one, 2)]
-    found = agreement_of(served.store.seen(choices_together))
-    assert found.compared == len(pairs)
-    assert found.same == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
-    assert found.pairs == sum(len(one) > 1 for one in by_pair.values())
+    same, found = by_patterns(served.store.seen(choices_together))
+    assert same.value == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+    assert same.n == found.n == sum(len(one) > 1 for one in by_pair.values())
     table = np.full((3, len(by_pair)), np.nan)
     for column, choices in enumerate(by_pair.values()):
         table[: len(choices), column] = choices
     alpha = krippendorff.alpha(table, level_of_measurement="nominal")
-    assert found.alpha == pytest.approx(alpha)
+    assert found.value == pytest.approx(alpha)
+    whole = agreement({k: {str(n): c for n, c in enumerate(v)} for k, v in by_pair.items()})
+    assert (found.low, found.high) == pytest.approx((whole.alpha.low, whole.alpha.high), abs=0.1)
     checks = served.store.seen(progress.votes, True)
     seconds = sum(vote.seconds for vote in [*votes, *checks])
     assert served.store.seen(spent).private_seconds == pytest.approx(seconds, abs=0.01)
     page = owner.get("/owner").text
-    assert f"{alpha:.2f} (n = {found.pairs} pairs)".replace("-", "−") in page
+    assert f"{alpha:.2f} [{found.low:.2f}, {found.high:.2f}]".replace("-", "−") in page
+    assert f"n = {found.n} pairs" in page
     assert f'<span class="count">{len(votes)}</span> of 24 votes' in page
     assert f"× $20.00 an hour = ${seconds / 180:.2f}" in page
     part = owner.get("/owner/progress", headers={"HX-Request": "true"}).text

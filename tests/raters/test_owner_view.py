@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from veneer.raters.agreement import by_patterns
 from veneer.raters.quality import qualities
 from veneer.raters.server.owner_view import (
-    Agreement,
     Spent,
     Watched,
     ago,
@@ -22,7 +22,7 @@ from veneer.raters.server.owner_view import (
     votes_an_hour,
 )
 from veneer.raters.store.terms import RaterState, StudyState
-from veneer.records import Vote
+from veneer.records import Estimate, Vote
 
 NB = "\N{NO-BREAK SPACE}"
 NOW = 1_800_000_000.0
@@ -73,7 +73,7 @@ def test_progress_and_pace_of_a_running_study():
     assert pace["Votes an hour, on the whole"] == "30"  # 120 in 4 h less a minute
     assert pace["Time left"] == "about 3 hours at the pace of now"  # 180 votes at 60 an hour
     assert pace["One pair takes (median)"] == "42 s"
-    assert view.checks == f"9 right, 3 wrong (75{NB}% right)"
+    assert view.checks == f"9 right, 3 wrong (75{NB}% [47, 91] right)"
     assert view.origins == (
         ("Mechanical Turk", "30", f"25{NB}%"),
         ("own people", "90", f"75{NB}%"),
@@ -122,15 +122,19 @@ def test_money_so_far_and_at_the_end():
     assert "Mechanical Turk, with fees" not in done
 
 
-def test_agreement_says_n_and_what_is_missing():
-    view = study_view(Watched(NOW, RUNNING, agreement=Agreement(0.5, 90, -0.104, 31)), 15.0)
+def test_agreement_says_n_intervals_and_what_is_missing():
+    same = Estimate(value=0.5, low=0.4, high=0.61, n=31)
+    alpha = Estimate(value=-0.104, low=-0.2, high=0.05, n=31)
+    view = study_view(Watched(NOW, RUNNING, agreement=(same, alpha)), 15.0)
     said = told(view.agreement)
-    assert said["Two raters say the same"] == f"50{NB}% of 90 pairs of votes"
-    assert said["Krippendorff’s alpha"] == "−0.10 (n = 31 pairs)"
+    assert said["Two raters say the same"] == "50\N{NO-BREAK SPACE}% [40, 61], n = 31 pairs"
+    assert said["Krippendorff’s alpha"] == "−0.10 [−0.20, 0.05]"
     none = told(study_view(Watched(NOW, RUNNING), 15.0).agreement)
     assert set(none.values()) == {"needs two votes on one pair"}
-    same = study_view(Watched(NOW, RUNNING, agreement=Agreement(1.0, 3, None, 1)), 15.0)
-    assert told(same.agreement)["Krippendorff’s alpha"] == "undefined"
+    alike = by_patterns({(2, 0, 0): 3, (1, 0, 0): 2})
+    said = told(study_view(Watched(NOW, RUNNING, agreement=alike), 15.0).agreement)
+    assert said["Krippendorff’s alpha"] == "undefined: everybody chose the same"
+    assert said["Two raters say the same"].startswith("100\N{NO-BREAK SPACE}% [")
 
 
 def test_a_rater_in_a_row():

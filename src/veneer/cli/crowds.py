@@ -117,6 +117,24 @@ def status(
     _on_mturk("status", packet, store, as_json, production, endpoint_url, budget_usd=budget_usd)
 
 
+@mturk.command(epilog="Example:  veneer rate mturk watch packets/p --store sqlite:///votes.db")
+def watch(
+    packet: Packet,
+    store: Store,
+    every_seconds: Annotated[
+        float, typer.Option(min=1, help="Between two looks at Mechanical Turk.")
+    ] = 60.0,
+    production: Production = False,
+    endpoint_url: Endpoint = None,
+    as_json: Json = False,
+) -> None:
+    """Pay as work comes in, until the study is complete or paused and the HITs are ended."""
+    _on_mturk(
+        "watch", packet, store, as_json, production, endpoint_url,
+        every_seconds=every_seconds, say=lambda text: typer.echo(text, err=True),
+    )  # fmt: skip
+
+
 def _on_mturk(
     name: str, packet: Any, store: str, as_json: bool, production: bool, endpoint: str | None,
     **options: Any,

@@ -21,7 +21,16 @@ from itertools import combinations
 
 import numpy as np
 
-from veneer.intervals import Array, drawn, estimate_of, mean_of, seed_of, sums_of, undefined
+from veneer.intervals import (
+    RESAMPLES,
+    Array,
+    drawn,
+    estimate_of,
+    mean_of,
+    seed_of,
+    sums_of,
+    undefined,
+)
 from veneer.records import Choice, Estimate, Record
 
 Ratings = Mapping[str, Mapping[str, Choice]]
@@ -94,7 +103,7 @@ def agreement(ratings: Ratings, *, fewest: int = FEWEST, seed: int = 0) -> Agree
     unscored = len(ratings) - len(several)
     table = np.array([counts[item] for item in several]).reshape(-1, 3)
     key = seed_of(several, seed)
-    sample = _Sample(table, drawn(len(several), key), key, unscored)
+    sample = _Sample(table, np.ones(len(table)), drawn(len(several), key), key, unscored)
     pairs, cohen = _cohen(ratings, several, sample, fewest)
     return Agreement(
         items=sum(bool(given) for given in ratings.values()),
@@ -108,6 +117,25 @@ def agreement(ratings: Ratings, *, fewest: int = FEWEST, seed: int = 0) -> Agree
         cohen_kappa=cohen,
         pairs=pairs,
     )
+
+
+def by_patterns(patterns: Mapping[tuple[int, int, int], int]) -> tuple[Estimate, Estimate]:
+    """(share of equal pairs of ratings, Krippendorff's alpha) of many items at once.
+
+    `patterns`: how many items have so many ratings for each of three choices. There are few, so
+    that this is quick however many items there are: drawing items is drawing patterns, each as
+    often as it occurs.
+    """
+    several = sorted(row for row, items in patterns.items() if sum(row) > 1 and items)
+    unscored = sum(patterns.values()) - sum(patterns[row] for row in several)
+    weight = np.array([patterns[row] for row in several], dtype=float)
+    key = [int(weight.sum())]
+    rng = np.random.default_rng(key)
+    shares = weight / max(weight.sum(), 1)
+    times = rng.multinomial(key[0], shares, RESAMPLES) if several else np.zeros((RESAMPLES, 0))
+    counts = np.array(several, dtype=float).reshape(-1, 3)
+    sample = _Sample(counts, weight, times, key, unscored)
+    return _agree(sample), _alpha(sample, NOMINAL)
 
 
 def between(
@@ -149,16 +177,27 @@ def _natural(rater: str) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Items of two ratings or more. Shapes: `counts` (n, 3) by `SCALE`, `times` (resamples, n)."""
+    """Items of two ratings or more, or patterns of ratings that several items have.
+
+    Shapes: `counts` (n, 3) by `SCALE`; `weight` (n,), how many items each row stands for; `times`
+    (resamples, n), how often they are drawn.
+    """
 
     counts: Array
+    weight: Array
     times: Array
     key: list[int]
     unscored: int
 
+    @property
+    def items(self) -> int:
+        """How many there are."""
+        return int(self.weight.sum())
+
     def of(self, mask: Array) -> _Sample:
-        left = len(mask) - int(mask.sum())
-        return _Sample(self.counts[mask], self.times[:, mask], self.key, self.unscored + left)
+        left = int(self.weight[~mask].sum())
+        counts, weight, times = self.counts[mask], self.weight[mask], self.times[:, mask]
+        return _Sample(counts, weight, times, self.key, self.unscored + left)
 
 
 def _counts(choices: Mapping[str, Sequence[Choice]]) -> dict[str, Array]:
@@ -175,7 +214,7 @@ def _alpha(sample: _Sample, distance: Array) -> Estimate:
     An item of m ratings brings n_c (n_k − [c = k]) / (m − 1) coincidences of the choices c and k;
     D_o is their mean distance, D_e that of all Σ n_c (Σ n_c − 1) ordered pairs of ratings.
     """
-    counts, n = sample.counts, len(sample.counts)
+    counts, n = sample.counts, sample.items
     if not n:
         return undefined("no item has two ratings", unscored=sample.unscored)
     apart = np.einsum("ic,ik,ck->i", counts, counts, distance) / (counts.sum(axis=1) - 1)
@@ -188,7 +227,7 @@ def _alpha(sample: _Sample, distance: Array) -> Estimate:
         with np.errstate(invalid="ignore", divide="ignore"):
             return sums[..., 0] / size, expected / (size * (size - 1))
 
-    sums = columns.sum(axis=0), sums_of(sample.times, columns)
+    sums = sample.weight @ columns, sums_of(sample.times, columns)
     return _beyond_chance(
         parts(sums[0]), parts(sums[1]), n=n, unscored=sample.unscored, key=sample.key
     )
@@ -221,15 +260,16 @@ def _fleiss(sample: _Sample) -> Estimate:
 
 def _agree(sample: _Sample) -> Estimate:
     """The share of pairs of ratings of one item that are equal."""
-    counts, n = sample.counts, len(sample.counts)
+    counts, n = sample.counts, sample.items
     if not n:
         return undefined("no item has two ratings", unscored=sample.unscored)
     size = counts.sum(axis=1)
     columns = np.column_stack([(counts * (counts - 1)).sum(axis=1), size * (size - 1)])
     if (columns[:, 0] / columns[:, 1]).min() == 1 or not columns[:, 0].any():
-        return mean_of(columns[:, 0] / columns[:, 1], sample.times, sample.unscored, sample.key)
+        same = np.full(n, float(columns[:, 0].any()))
+        return mean_of(same, sample.times, sample.unscored, sample.key)
     sums = sums_of(sample.times, columns)
-    same, pairs = columns.sum(axis=0)
+    same, pairs = sample.weight @ columns
     return estimate_of(float(same / pairs), sums[:, 0] / sums[:, 1], n, sample.unscored)
 
 

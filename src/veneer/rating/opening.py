@@ -22,7 +22,6 @@ NEEDED = (
     "itsdangerous",
     "markdown_it",
     "nh3",
-    "multipart",
 )
 
 
@@ -35,7 +34,8 @@ def opened(
     Raises:
         InputError: the raters' packages are missing, no such store, or one of another packet.
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    needed = [*NEEDED, *(["psycopg"] if url.startswith("postgres") else [])]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
             f"Rating needs packages that are not installed: {', '.join(missing)}.",

@@ -8,8 +8,6 @@ the application answers with one page for each.
 from __future__ import annotations
 
 import gc
-import importlib
-import importlib.util
 import signal
 import socket
 import threading
@@ -26,7 +24,11 @@ from starlette.responses import Response
 
 from veneer.errors import InputError
 from veneer.raters.packet import Packet
+from veneer.raters.server.assets import asset_routes
+from veneer.raters.server.crowd_pages import crowd_routes
 from veneer.raters.server.limits import FAILED_LINKS, VOTES, Buckets, Rate
+from veneer.raters.server.owner_pages import owner_routes
+from veneer.raters.server.rater_pages import rater_routes
 from veneer.raters.server.refusals import Barred
 from veneer.raters.server.security import Shield
 from veneer.raters.server.site import MTURK, Site
@@ -34,13 +36,6 @@ from veneer.raters.store.terms import Refused, StoreAway
 
 if TYPE_CHECKING:
     from veneer.raters.store import Store
-
-ROUTES = {
-    "rater_pages": "rater_routes",
-    "assets": "asset_routes",
-    "owner_pages": "owner_routes",
-    "crowd_pages": "crowd_routes",
-}
 
 
 def create_app(
@@ -84,10 +79,8 @@ def create_app(
         redirect_slashes=False,  # it would go to whatever host the request names
     )
     app.state.site = site
-    for module, routes in ROUTES.items():
-        name = f"veneer.raters.server.{module}"
-        if importlib.util.find_spec(name):
-            app.include_router(getattr(importlib.import_module(name), routes)(site))
+    for routes in (asset_routes, rater_routes, owner_routes, crowd_routes):
+        app.include_router(routes(site))
     _refuse(app, site)
     app.add_middleware(Shield, page=site.refusal)
     return app

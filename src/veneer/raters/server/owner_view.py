@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from veneer.intervals import LEVEL
+from veneer.intervals import LEVEL, undefined
 from veneer.raters.quality import FAST_SECONDS, FAST_SHARE, GOLD_NEEDED, GOLD_RIGHT, wilson
 from veneer.raters.store.terms import RaterState, StudyState
+from veneer.records import Estimate
 
 HOUR = 3600.0
 PERCENT = "\N{NO-BREAK SPACE}%"
@@ -31,20 +32,6 @@ _LINKS = {
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How far raters agree. `same`: share of `compared` pairs of votes on one pair that agree.
-
-    `alpha` is Krippendorff's, nominal, over the `pairs` that two or more have rated; None where it
-    is undefined.
-    """
-
-    same: float | None = None
-    compared: int = 0
-    alpha: float | None = None
-    pairs: int = 0
-
-
-@dataclass(frozen=True)
 class Spent:
     """Seconds that one's own people rated, and US cents of Mechanical Turk's ledger, with fees.
 
@@ -63,7 +50,7 @@ class Watched:
     at: float
     state: StudyState
     raters: tuple[RaterState, ...] = ()
-    agreement: Agreement = Agreement()
+    agreement: tuple[Estimate, Estimate] = (undefined(""), undefined(""))
     spent: Spent = Spent()
 
 
@@ -143,7 +130,7 @@ def study_view(watched: Watched, wage: float) -> StudyView:
             if votes
         ),
         checks=f"{state.gold_right:,} right, {state.gold_wrong:,} wrong "
-        f"({percent(state.gold_right, checks)} right)"
+        f"({_checks_right(state.gold_right, checks)})"
         if checks
         else NONE_YET,
     )
@@ -204,16 +191,30 @@ def _pace(state: StudyState, wanted: int, now: float) -> tuple[tuple[str, str], 
     )
 
 
-def _agreement(agreement: Agreement) -> tuple[tuple[str, str], ...]:
-    if agreement.same is None:
-        same = "needs two votes on one pair"
+def _agreement(agreement: tuple[Estimate, Estimate]) -> tuple[tuple[str, str], ...]:
+    """The share of equal votes on a pair, and Krippendorff's alpha."""
+    same, alpha = agreement
+    if not same.n:
+        waits = "needs two votes on one pair"
+        return ("Two raters say the same", waits), ("Krippendorff’s alpha", waits)
+    share = f"{_percents(same)}, n = {same.n:,} pairs"
+    if alpha.value is None:
+        said = "undefined: everybody chose the same"
     else:
-        same = f"{round(100 * agreement.same)}{PERCENT} of {agreement.compared:,} pairs of votes"
-    if agreement.alpha is None:
-        alpha = "undefined" if agreement.pairs else "needs two votes on one pair"
-    else:
-        alpha = f"{agreement.alpha:.2f} (n = {agreement.pairs:,} pairs)".replace("-", "−")
-    return ("Two raters say the same", same), ("Krippendorff’s alpha", alpha)
+        said = f"{alpha.value:.2f} [{alpha.low:.2f}, {alpha.high:.2f}]".replace("-", "−")
+    return ("Two raters say the same", share), ("Krippendorff’s alpha", said)
+
+
+def _checks_right(right: int, checks: int) -> str:
+    """The share with Wilson's interval."""
+    low, high = wilson(right, checks)
+    return f"{percent(right, checks)} [{round(100 * low)}, {round(100 * high)}] right"
+
+
+def _percents(number: Estimate) -> str:
+    """`55 % [44, 66]`."""
+    value, low, high = (round(100 * (x or 0)) for x in (number.value, number.low, number.high))
+    return f"{value}{PERCENT} [{low}, {high}]"
 
 
 def _money(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, case, func, select
 
+from veneer.raters.agreement import by_patterns
 from veneer.raters.crowds import ledger
-from veneer.raters.server.owner_view import Agreement, Spent, Watched
+from veneer.raters.server.owner_view import Spent, Watched
 from veneer.raters.store import progress
 from veneer.raters.store.tables import past, places, raters
 
@@ -53,7 +54,7 @@ def look(conn: Connection, now: float) -> Watched:
         at=now,
         state=progress.state(conn, now),
         raters=tuple(progress.raters(conn, now)),
-        agreement=agreement_of(choices_together(conn)),
+        agreement=by_patterns(choices_together(conn)),
         spent=spent(conn),
     )
 
@@ -66,33 +67,6 @@ def choices_together(conn: Connection) -> dict[tuple[int, int, int], int]:
     each = select(*counts).where(voted).group_by(p.pair).subquery()
     rows = conn.execute(select(*each.c, func.count()).group_by(*each.c)).all()
     return {(int(row[0]), int(row[1]), int(row[2])): int(row[3]) for row in rows}
-
-
-def agreement_of(together: Mapping[tuple[int, int, int], int]) -> Agreement:
-    """How far raters agree, from the patterns of votes on a pair and how often each is there.
-
-    Alpha is Krippendorff's for nominal data, 1 − D_o / D_e over the pairs with m ≥ 2 votes, a
-    pair of votes weighing 1 / (m − 1) (Krippendorff 2011, "Computing Krippendorff's
-    Alpha-Reliability"). A page that is asked for every few seconds needs no interval: that of the
-    finished study is in its results.
-    """
-    pairs = compared = agreed = 0
-    apart = 0.0  # votes' disagreement, each pair of a pattern weighing 1 / (m − 1)
-    totals = [0, 0, 0]
-    for counts, times in together.items():
-        size = sum(counts)
-        if size < 2:
-            continue
-        same = sum(n * (n - 1) for n in counts)
-        pairs += times
-        compared += times * size * (size - 1) // 2
-        agreed += times * same // 2
-        apart += times * (size * (size - 1) - same) / (size - 1)
-        totals = [total + times * n for total, n in zip(totals, counts, strict=True)]
-    votes = sum(totals)
-    expected = votes * votes - sum(total * total for total in totals)
-    alpha = 1 - (votes - 1) * apart / expected if expected else None
-    return Agreement(agreed / compared if compared else None, compared, alpha, pairs)
 
 
 def spent(conn: Connection) -> Spent:

@@ -174,8 +174,8 @@ class _RaterPages:
             widen(request, frame_ancestors=site.frame_ancestors)
         crowd = session.origin in ("mturk", "prolific")
         if isinstance(now, Idle):
-            if part or (crowd and now.why == "finished"):
-                return _gone_to("/finished" if crowd and now.why == "finished" else "/rate", part)
+            if part or crowd:  # whoever is paid must be able to hand in, whatever the reason
+                return _gone_to("/finished" if crowd else "/rate", part)
             return site.page(
                 request,
                 "idle.html.jinja",
