@@ -233,7 +233,8 @@ def _line(row: dict) -> str:
         f"retries {sum(row['retries'].values())}, refused {sum(row['refused'].values())}, "
         f"{'every vote as it was sent' if not wrong else f'{wrong} FAULTS'}; "
         f"server {row['server_cpu_ms']:.2f} ms (+ {row['without_core_ms']:.2f} without a core), "
-        f"raters {row['raters_cpu_ms']:.2f} ms; sync {row['sync_ms']:.2f} ms, load {row['load']:.1f}"
+        f"raters {row['raters_cpu_ms']:.2f} ms; sync {row['sync_ms']:.2f} ms, "
+        f"load {row['load']:.1f}"
     )
 
 
