@@ -78,7 +78,7 @@ class Server:
         """`begin(port)` starts the process."""
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.cpu_seconds = 0.0
+        self.cpu_seconds = self.kept_waiting = 0.0
         self._begin = begin
         self._process: Process | None = None
 
@@ -121,6 +121,7 @@ class Server:
         if process is None:
             return
         self.cpu_seconds += cpu_seconds(process.pid)
+        self.kept_waiting += kept_waiting(process.pid)
         getattr(process, how)()
         if isinstance(process, subprocess.Popen):
             process.wait(15)
@@ -182,6 +183,12 @@ def cpu_seconds(pid: int | None) -> float:
     """Processor time of a process until now, of all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def kept_waiting(pid: int | None) -> float:
+    """Seconds that a process' threads could have run and had no core, because others ran."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
 def _runs(process: Process) -> bool:
