@@ -32,6 +32,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--profile", type=Path, help="write a profile of the server here")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without ending the databases
     _uvloop()
     rows = []
     for name in given.only:
