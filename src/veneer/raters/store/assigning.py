@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from veneer.raters.store.seats import Seat, keep_rater, seat_again
+from veneer.raters.store.seats import Seat, keep, seat_again
 from veneer.raters.store.tables import past, places, study_of
 from veneer.raters.store.terms import Assigned, Idle, Next, Session
 
@@ -113,7 +113,7 @@ def next_pair(conn: Connection, session: Session, now: float) -> Next:
     held = (seat.hand, seat.until)
     shown = handed(conn, seat, now)
     if (seat.hand, seat.until) != held:
-        keep_rater(conn, seat)
+        keep(conn, seat)
     return shown
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, literal, select, update
 
 from veneer.raters.store.tables import Study, raters, sessions, study, study_of
 from veneer.raters.store.terms import Refused, Session
@@ -30,6 +30,7 @@ class Seat:
     until: float
     paused: bool
     votes: int  # of the whole study
+    counted: bool = False  # whether what follows from a vote must be written too
 
     @property
     def full(self) -> bool:
@@ -85,40 +86,44 @@ def _set(name: str) -> ColumnElement:
     return bindparam(f"new_{name}")
 
 
+_IN_HAND = ("reached", "judged", "checked", "hand", "until")
 _KEEP_RATER = (
-    update(raters)
-    .where(_r.id == bindparam("given"))
-    .values({n: _set(n) for n in ("reached", "judged", "checked", "hand", "until")})
+    update(raters).where(_r.id == bindparam("rater_id")).values({n: _set(n) for n in _IN_HAND})
 )
-_KEEP_SESSION = update(sessions).where(_s.id == bindparam("given")).values(voted=_set("voted"))
+_KEEP_SESSION = update(sessions).where(_s.id == bindparam("session_id")).values(voted=_set("voted"))
 _KEEP_STUDY = update(study).where(_t.one == 1).values(votes=_set("votes"))
-
-
-def keep_rater(conn: Connection, seat: Seat) -> None:
-    """Write what the rater holds and has done."""
-    conn.execute(
-        _KEEP_RATER,
-        {
-            "given": seat.rater,
-            "new_reached": seat.reached,
-            "new_judged": seat.judged,
-            "new_checked": seat.checked,
-            "new_hand": seat.hand,
-            "new_until": seat.until,
-        },
+_KEEP_ALL = select(literal(1)).add_cte(
+    *(
+        each.cte(name)
+        for name, each in (("r", _KEEP_RATER), ("s", _KEEP_SESSION), ("v", _KEEP_STUDY))
     )
+)
+"""The three at once, as only Postgres can: there each statement is a message and its answer."""
 
 
-def count(conn: Connection, seat: Seat, step: int, *, gold: bool) -> None:
-    """Count a judgement (step 1) or take it back (-1): session, study, and the seat's own."""
+def keep(conn: Connection, seat: Seat) -> None:
+    """Write what the rater holds and has done, and after a vote what the session and study have."""
+    new = {f"new_{name}": getattr(seat, name) for name in _IN_HAND} | {"rater_id": seat.rater}
+    if not seat.counted:
+        conn.execute(_KEEP_RATER, new)
+        return
+    votes = {"session_id": seat.id, "new_voted": seat.voted, "new_votes": seat.votes}
+    if conn.dialect.name == "postgresql":
+        conn.execute(_KEEP_ALL, new | votes)
+    else:
+        for each in (_KEEP_RATER, _KEEP_SESSION, _KEEP_STUDY):
+            conn.execute(each, new | votes)
+
+
+def count(seat: Seat, step: int, *, gold: bool) -> None:
+    """Count a judgement (step 1) or take it back (-1): of the session, the study, the rater."""
+    seat.counted = True
     seat.voted += step
     seat.judged += step
-    conn.execute(_KEEP_SESSION, {"given": seat.id, "new_voted": seat.voted})
     if gold:
         seat.checked += step
     else:
         seat.votes += step
-        conn.execute(_KEEP_STUDY, {"new_votes": seat.votes})
 
 
 def told(conn: Connection, seat: Seat, *, finished: bool = False) -> Session:

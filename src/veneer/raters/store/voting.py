@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BindParameter, Connection, bindparam, case, or_, select, update
 
 from veneer.raters.store.assigning import handed, remember
-from veneer.raters.store.seats import Seat, count, keep_rater, seat_again, seat_of, told
+from veneer.raters.store.seats import Seat, count, keep, seat_again, seat_of, told
 from veneer.raters.store.tables import past, places, study_of
 from veneer.raters.store.terms import Assigned, Idle, Next, Refused, Session
 from veneer.records import Choice
@@ -70,7 +70,7 @@ def vote(
     """
     seat = seat_again(conn, session)
     if _voted(conn, seat, item, choice, reason, now):
-        keep_rater(conn, seat)
+        keep(conn, seat)
 
 
 def vote_and_next(
@@ -116,9 +116,9 @@ def undo(conn: Connection, session: Session, now: float) -> Assigned:
             "ends": ends,
         },
     )
-    count(conn, seat, -1, gold=last.gold is not None)
+    count(seat, -1, gold=last.gold is not None)
     seat.hand, seat.until = last.pair, ends
-    keep_rater(conn, seat)
+    keep(conn, seat)
     return Assigned(study.items[last.pair], ends, last.choice, last.reason)
 
 
@@ -126,7 +126,7 @@ def _shown(conn: Connection, seat: Seat, now: float, *, changed: bool) -> tuple[
     held = (seat.hand, seat.until)
     shown = handed(conn, seat, now)
     if changed or (seat.hand, seat.until) != held:
-        keep_rater(conn, seat)
+        keep(conn, seat)
     finished = isinstance(shown, Idle) and shown.why == "finished"
     return told(conn, seat, finished=finished), shown
 
@@ -164,7 +164,7 @@ def _voted(
         _vote_late(conn, given)
     if seat.hand == pair:
         seat.hand = None
-    count(conn, seat, 1, gold=pair in study.gold)
+    count(seat, 1, gold=pair in study.gold)
     return True
 
 
