@@ -149,3 +149,45 @@ def test_beside_a_judge_raters_are_a_measure_of_their_own(run) -> None:
     found.tell_raters_apart()
     assert [s.measure for s in found.scores] == ["preference", "preference-raters"]
     assert json.loads((run / "study.json").read_text())["kind"] == "study"
+
+
+def test_a_packet_of_the_run_is_rated_and_its_results_enter_it(run, tmp_path) -> None:
+    pytest.importorskip("sqlalchemy")
+    from veneer.raters.packet import read_packet
+    from veneer.raters.store import Assigned, open_store, people, voting
+    from veneer.raters.store.assigning import next_pair
+    from veneer.rating.packing import PackSettings, pack_run
+    from veneer.rating.results import results_of_study
+
+    names = ["S", next(s.subject.model for s in scores(run) if s.subject.role == "student")]
+    folder, url = tmp_path / "packet", f"sqlite:///{tmp_path / 'votes.db'}"
+    pack_run(run, folder, models=names, settings=PackSettings(prompts=6, ratings=2))
+    packet = read_packet(folder)
+    store = open_store(url, packet)
+    for n in (1, 2):
+        store.now(people.invite, "", f"{n:064}", 1e12, 0.0)
+        who = store.now(people.begin, f"{n:064}", f"{n + 2:064}", 0.0)
+        while isinstance(shown := store.now(next_pair, who, 1.0), Assigned):
+            key = packet.keys[shown.item]
+            choice = key.gold or (1 if key.first == "teacher" else 2)
+            store.now(voting.vote, who, shown.item, choice, "", 2.0)
+    store.close()
+    told = results_of_study(folder, stores=[url], run=run)
+    assert {model["model"]: model["losses"] for model in told["models"]} == {
+        model["model"]: model["n"] - model["ties"] for model in told["models"]
+    }
+    rows = [
+        r for r in read_rows(run / "measurements.jsonl", Measurement) if r.measure == "preference"
+    ]
+    assert {(r.model, r.metric) for r in rows} == {
+        (name, metric) for name in names for metric in ("win_rate", "win_or_tie_rate")
+    }
+    assert (run / "ratings" / "packet" / "votes.jsonl").is_file()
+    with pytest.raises(InputError, match=r"has what raters think of .* already"):
+        results_of_study(folder, stores=[url], run=run, out=tmp_path / "again")
+    other = read_packet(folder).facts.model_copy(
+        update={"subjects": {"S": Subject(model="S", role="base", base="another")}}
+    )
+    (folder / "packet.json").write_text(other.model_dump_json())
+    with pytest.raises(InputError, match="the packet is of another run"):
+        results_of_study(folder, stores=[url], run=run)

@@ -146,7 +146,8 @@ def _make(desk: Desk, campaign: Campaign, parts: list[int], pay: int, budget: in
         try:
             made.append(create(desk, campaign, row))
         except VeneerError as error:
-            error.message += f" {len(made)} of {some(len(parts), 'HIT', WAS)} made before."
+            done = f"{len(made)} of {some(len(parts), 'HIT', WAS)} made before."
+            error.message = f"{error.message.rstrip('.')}. {done}"
             error.args = (error.message,)
             raise
     return made
