@@ -176,6 +176,7 @@ def test_hostile_outputs_do_nothing_and_stay_in_their_box(browser, tmp_path, kin
         page.goto(served.address + served.invite())
         page.get_by_role("button", name="Start").click()
         expect(page.get_by_role("heading", name="Pair 1 of")).to_be_visible()
+        page.wait_for_load_state("load")  # htmx among what was loaded
         as_ever = page.evaluate(OUTSIDE)
         pressed = []
         for n, shown in enumerate(zip([two[-1], *two], two, strict=False)):

@@ -66,6 +66,7 @@ class AtWork:
     def at(self, number: int) -> None:
         """Wait for the pair of this number."""
         expect(self.heading(f"Pair {number} of")).to_be_visible()
+        self.page.wait_for_load_state("load")  # the scripts that keys need among it
 
     def click(self, choice: Choice) -> None:
         """Vote by a button."""
