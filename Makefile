@@ -10,8 +10,8 @@ DEMO := runs/pocket
 demo: $(VENV)/installed ## Run the embedded study, one seed, and say where its report lies
 	$(BIN)/veneer run pocket --out $(DEMO)
 
-test: $(VENV)/installed ## The whole test suite, two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/installed ## The whole test suite, three processes: tests wait as well as compute
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed ## Formatting, lint, types
 	$(BIN)/ruff format --check src tests bench

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from veneer.raters.packet import Packet
+from veneer.raters.power import seconds_for
 from veneer.raters.server.links import hash_of, new_cookie, opened_with
 from veneer.raters.server.refusals import Barred
 from veneer.raters.server.rendering import plain, rendered
@@ -28,8 +29,6 @@ REASON = 2000
 CHOICES: dict[str, Choice] = {"1": 1, "0": 0, "2": 2}
 
 _KEPT = 5000  # pairs held as HTML
-_WORDS_A_SECOND = 4.0  # 238 words a minute (Brysbaert 2019, silent reading of non-fiction)
-_SECONDS_TO_DECIDE = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def shown(pair: RatedPair) -> Shown:
 def minutes_a_pair(packet: Packet) -> float:
     """About how long one pair takes, from the words to be read."""
     words = [len(f"{pair.prompt} {pair.output_1} {pair.output_2}".split()) for pair in packet.pairs]
-    mean = sum(words) / max(1, len(words))
-    return (mean / _WORDS_A_SECOND + _SECONDS_TO_DECIDE) / 60
+    return seconds_for(sum(words) / max(1, len(words))) / 60
 
 
 def rater_routes(site: Site) -> APIRouter:
