@@ -8,6 +8,8 @@ value itself, a Jeffreys posterior where every item is 0 or every item is 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -76,6 +78,19 @@ def mean_of(values: Array, counts: Array, unscored: int, seed: Sequence[int]) ->
     else:
         draws = sums_of(counts, values) / n
     return estimate_of(value, draws, n, unscored)
+
+
+def wilson(hits: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's score interval of a share of n > 0 independent items; holds its coverage at 0 and n.
+
+    E. B. Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    rate = hits / n
+    spread = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    middle, scale = rate + z * z / (2 * n), 1 + z * z / n
+    low = 0.0 if hits == 0 else max(0.0, (middle - spread) / scale)
+    return low, 1.0 if hits == n else min(1.0, (middle + spread) / scale)
 
 
 def undefined(note: str, n: int = 0, unscored: int = 0) -> Estimate:

@@ -25,7 +25,13 @@ def small_packet(
         first, second = (STUDENT, TEACHER) if n % 2 else (TEACHER, STUDENT)
         right = (n % 2 + 1) if n >= pairs else None
         keys.append(PairKey(item=item, first=first, second=second, gold=right))
-    facts = PacketFacts(
+    facts = facts_of(pairs, gold, ratings)
+    return write_packet(folder, facts, rows, keys, [])
+
+
+def facts_of(pairs: int, gold: int, ratings: int) -> PacketFacts:
+    """What a packet of these two models is."""
+    return PacketFacts(
         title="Comparing answers",
         ratings=ratings,
         seed=0,
@@ -38,4 +44,3 @@ def small_packet(
         },
         prompts=pairs,
     )
-    return write_packet(folder, facts, rows, keys, [])

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from packets import STUDENT, TEACHER
+from packets import STUDENT, TEACHER, facts_of
 from playwright.sync_api import Browser, sync_playwright
 
 from veneer.raters.packet import Packet, write_packet
@@ -19,7 +19,7 @@ from veneer.raters.server import links
 from veneer.raters.server.app import create_app
 from veneer.raters.store import Store, open_store, people, voting
 from veneer.raters.store.terms import Assigned
-from veneer.records import PacketFacts, PairKey, RatedPair, Subject
+from veneer.records import PairKey, RatedPair
 
 TEXTS = [
     (
@@ -90,19 +90,7 @@ def picture_packet(folder: Path, *, pairs: int = 24, gold: int = 4, ratings: int
         rows.append(RatedPair(item=item, prompt=prompt, output_1=one, output_2=two))
         first, second = (STUDENT, TEACHER) if n % 2 else (TEACHER, STUDENT)
         keys.append(PairKey(item=item, first=first, second=second, gold=1 if n >= pairs else None))
-    facts = PacketFacts(
-        title="Comparing answers",
-        ratings=ratings,
-        seed=0,
-        pairs=pairs,
-        gold=gold,
-        against=TEACHER,
-        subjects={
-            STUDENT: Subject(model=STUDENT, role="student"),
-            TEACHER: Subject(model=TEACHER, role="teacher"),
-        },
-        prompts=pairs,
-    )
+    facts = facts_of(pairs, gold, ratings)
     return write_packet(folder, facts, rows, keys, [])
 
 

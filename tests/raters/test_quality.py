@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from veneer.errors import InputError
-from veneer.raters.quality import qualities, wilson
+from veneer.intervals import wilson
+from veneer.raters.quality import qualities
 from veneer.records import Vote, majority
 
 

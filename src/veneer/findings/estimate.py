@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from math import sqrt
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from veneer.findings.resample import (
     unvarying,
     weights,
 )
+from veneer.intervals import wilson
 from veneer.records import Aggregate, Estimate, ScoreSheet
 
 Z = 1.959963984540054  # two-sided 95 %
@@ -71,17 +71,6 @@ def laid_out(sheet: ScoreSheet, where: Array, size: int) -> Column:
         others = np.full(size, np.nan)
         others[where] = np.array(sheet.others, dtype=float)
     return Column(values, others, score_name(sheet))
-
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a rate; holds its coverage at 0 and at n."""
-    rate = successes / n
-    spread = Z * sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
-    middle = rate + Z * Z / (2 * n)
-    scale = 1 + Z * Z / n
-    low = 0.0 if successes == 0 else max(0.0, (middle - spread) / scale)
-    high = 1.0 if successes == n else min(1.0, (middle + spread) / scale)
-    return low, high
 
 
 def _from_items(column: Column, mask: Array, draws: Array) -> Estimate:

@@ -21,14 +21,12 @@ from veneer.rated.rates import Rated
 from veneer.rated.telling import agreement_json, results_json
 from veneer.raters.packet import Packet
 from veneer.raters.quality import RaterQuality
+from veneer.raters.spreadsheets import cell
 from veneer.records import Choice, Origin, Record, Vote, write_rows
 from veneer.steps import ABOUT, check_results, results_in
 
 KIND = "ratings"
 SAME = "the same"
-_FORMULA = "=+-@\t\r\n＝＋－＠"
-"""What a spreadsheet takes for the beginning of a formula."""
-_UNSEEN = " \u00a0\u200b\ufeff"
 
 
 class VoteRow(Record):
@@ -202,17 +200,9 @@ def _write_table(path: Path, kind: type[Record], rows: Iterable[Mapping[str, Any
             if not columns:
                 columns = list(row)
                 writer.writerow(columns)
-            writer.writerow([_cell(row[name]) for name in columns])
+            writer.writerow([cell(row[name]) for name in columns])
         if not columns:
             writer.writerow(kind.model_fields)
-
-
-def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula begins with an apostrophe."""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    first = value.lstrip(_UNSEEN)[:1]
-    return f"'{value}" if first and first in _FORMULA else value
 
 
 def _write_json(path: Path, value: Any) -> None:

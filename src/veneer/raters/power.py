@@ -28,6 +28,8 @@ from functools import lru_cache
 from statistics import NormalDist
 from typing import Literal
 
+from veneer.records import SECOND_WINS, Choice, majority
+
 By = Literal["majority", "mean"]
 """What stands for a prompt: the majority of its ratings, as in the paper, or their mean."""
 
@@ -87,10 +89,11 @@ class Cost:
 
 
 def verdict(wins: int, ties: int, losses: int) -> float:
-    """What most ratings of a pair say: 1, 1/2 or 0; where no option has the most, 1/2."""
-    if wins > max(ties, losses):
-        return 1.0
-    return 0.0 if losses > max(ties, wins) else 0.5
+    """What most ratings of a pair say, at least one, by `veneer.records.RULE`: 1, 1/2 or 0."""
+    options: tuple[tuple[Choice, int], ...] = ((2, wins), (0, ties), (1, losses))
+    said = majority([option for option, times in options for _ in range(times)])
+    assert said is not None
+    return SECOND_WINS[said]
 
 
 @lru_cache(maxsize=4096)

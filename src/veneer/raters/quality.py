@@ -8,10 +8,10 @@ fails by attention checks alone, because there is no right choice on a pair of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist, median
+from statistics import median
 
 from veneer.errors import InputError
-from veneer.intervals import LEVEL, undefined
+from veneer.intervals import LEVEL, undefined, wilson
 from veneer.raters.agreement import in_order
 from veneer.records import Choice, Estimate, Record, Vote, most_votes
 
@@ -87,15 +87,6 @@ def qualities(
         _quality(rater, by_rater[rater], by_item, gold, too_fast, level)
         for rater in in_order(list(by_rater))
     ]
-
-
-def wilson(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's interval of a share of n > 0 independent items."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    middle = (hits + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * (hits * (n - hits) / n + z * z / 4) ** 0.5
-    low = 0.0 if hits == 0 else max(0.0, middle - half)
-    return low, 1.0 if hits == n else min(1.0, middle + half)
 
 
 def _quality(

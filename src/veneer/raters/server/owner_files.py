@@ -6,11 +6,10 @@ import csv
 import io
 from collections.abc import Iterable
 
+from veneer.raters.spreadsheets import cell
 from veneer.records import Vote
 
 COLUMNS = ("item", "rater", "choice", "origin", "seconds", "reason")
-_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the start of a formula (OWASP, "CSV Injection")."""
 
 
 def votes_jsonl(votes: Iterable[Vote]) -> bytes:
@@ -28,11 +27,5 @@ def votes_csv(votes: Iterable[Vote]) -> bytes:
     writer.writerow(COLUMNS)
     for vote in votes:
         row = vote.model_dump(mode="json", include=set(COLUMNS))
-        writer.writerow([_harmless(row[column]) for column in COLUMNS])
+        writer.writerow([cell(row[column]) for column in COLUMNS])
     return out.getvalue().encode("utf-8-sig")
-
-
-def _harmless(cell: object) -> object:
-    if isinstance(cell, str) and cell.lstrip(" ").startswith(_STARTS):
-        return "'" + cell
-    return "" if cell is None else cell

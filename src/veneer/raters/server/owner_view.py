@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from veneer.intervals import LEVEL, undefined
-from veneer.raters.quality import FAST_SECONDS, FAST_SHARE, GOLD_NEEDED, GOLD_RIGHT, wilson
+from veneer.intervals import LEVEL, undefined, wilson
+from veneer.raters.quality import FAST_SECONDS, FAST_SHARE, GOLD_NEEDED, GOLD_RIGHT
 from veneer.raters.store.terms import RaterState, StudyState
 from veneer.records import Estimate
 
